@@ -1,0 +1,92 @@
+# revacct: revenue accountability inside PostgreSQL.
+#
+#   make, make install     build and install for the PostgreSQL that PG_CONFIG speaks of
+#   make installcheck      regression tests, on the server that PGHOST and PGPORT speak of
+#   make demo              a throwaway server with data and numbers to look at; make demo-stop ends it
+#   make check-all         every test, on a throwaway server
+
+PG_CONFIG ?= pg_config
+CLANG_FORMAT ?= clang-format-14
+
+EXTENSION = revacct
+# The control file is the one place that holds the version.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" revacct.control)
+
+MODULE_big = revacct
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The install script is its rooms, one after the other: each needs only those before it.
+ROOMS = preamble types lifecycle journey pack funnel velocity statistics
+INSTALL_SQL = build/revacct--$(EXTVERSION).sql
+DATA_built = $(INSTALL_SQL)
+
+# `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install.
+demo_data := $(DATA)
+override DATA :=
+
+# PostgreSQL's headers and calling convention are full of unused parameters and of int against size_t; every other warning
+# of -Wextra stands, and WERROR=1 makes it an error.
+PG_CFLAGS = -Wall -Wextra -O2 -Wno-unused-parameter -Wno-sign-compare
+ifdef WERROR
+PG_CFLAGS += -Werror
+endif
+
+# No LLVM bitcode: building it needs the very clang PostgreSQL was built with, and all it could give is inlining of these
+# functions into JIT-compiled expressions, whose time goes elsewhere.
+override with_llvm := no
+
+# pg_regress 15 wants sql/ and expected/ in one folder, hence the link test/expected.
+REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
+REGRESS_OUTPUT = build/regress
+REGRESS_OPTS = --inputdir=test --outputdir=$(REGRESS_OUTPUT) --load-extension=revacct
+REGRESS_PREP = $(REGRESS_OUTPUT)
+EXTRA_CLEAN = $(REGRESS_OUTPUT)
+
+# Without the server's development files only the targets below work: `demo` and `check-all` know how to get them.
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
+include $(PGXS)
+else
+all install installcheck clean:
+	@echo "$(PG_CONFIG) leads to no PGXS: install postgresql-server-dev-15 or set PG_CONFIG" >&2; exit 1
+endif
+
+# PGXS does not follow #include, and there are few headers.
+$(OBJS): $(wildcard src/*.h)
+
+$(INSTALL_SQL): $(ROOMS:%=sql/%.sql) revacct.control Makefile
+	@mkdir -p $(@D)
+	cat $(ROOMS:%=sql/%.sql) > $@.new && mv $@.new $@
+
+$(REGRESS_OUTPUT):
+	mkdir -p $@
+
+# What the scripts ask this file.
+print-%:
+	@echo $($*)
+
+# The scripts find their own way; they only need to know which PostgreSQL.
+run = PG_CONFIG='$(PG_CONFIG)'
+
+demo:
+	@$(run) scripts/demo $(demo_data)
+
+demo-stop:
+	@$(run) scripts/demo-stop
+
+check-all:
+	@$(run) scripts/check-all
+
+check-sanitizers:
+	@$(run) scripts/check-sanitizers
+
+bench:
+	@$(run) scripts/bench
+
+format:
+	$(CLANG_FORMAT) -i src/*.[ch]
+
+check-format:
+	$(CLANG_FORMAT) --dry-run -Werror src/*.[ch]
+
+.PHONY: demo demo-stop check-all check-sanitizers bench format check-format

@@ -1,0 +1,925 @@
+/*
+ * journey.c
+ *	  The journey: what happened to one subject, as one compact value.
+ *
+ * The bytes are described in journey.h. While an aggregate builds a journey, its state is a JourneyState: the marks in
+ * order of arrival, each as it stands in a body, but with the zigzag distance to the mark that arrived before it (so in
+ * microseconds, in any order). It is sorted, united and rewritten once, by the final function.
+ */
+#include "journey.h"
+
+#include <ctype.h>
+
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "lib/qunique.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#define TYPE_NAME "journey"
+#define MARK_ESCAPE 31
+#define EXTRA_VALUE 0x01
+#define EXTRA_SEQ 0x02
+
+/* The longest encoding of one mark: lead, escaped mark, 8 time bytes, extras byte, two varints. */
+#define MAX_MARK_BYTES (1 + 2 + 8 + 1 + 2 * MAX_VARINT_BYTES)
+
+typedef struct JourneyState
+{
+	int32		vl_len_;		/* capacity */
+	uint8		header;			/* WORKING_BIT | version */
+	uint8		extras;
+	uint16		reserved;
+	uint32		used;			/* bytes of body */
+	uint32		count;
+	TimestampTz last_at;		/* of the mark that arrived last */
+	uint8		body[FLEXIBLE_ARRAY_MEMBER];
+} JourneyState;
+
+StaticAssertDecl(offsetof(JourneyState, header) == VARHDRSZ, "the header byte is the first payload byte");
+StaticAssertDecl(offsetof(JourneyState, body) == 24, "journey state layout");
+
+const int64 time_unit_usecs[TIME_UNITS] = {
+	1, 1000, USECS_PER_SEC, USECS_PER_MINUTE, USECS_PER_HOUR, USECS_PER_DAY,
+};
+
+PG_FUNCTION_INFO_V1(revacct_journey_in);
+PG_FUNCTION_INFO_V1(revacct_journey_out);
+PG_FUNCTION_INFO_V1(revacct_journey_recv);
+PG_FUNCTION_INFO_V1(revacct_journey_send);
+PG_FUNCTION_INFO_V1(revacct_journey_add_mark);
+PG_FUNCTION_INFO_V1(revacct_journey_add_journey);
+PG_FUNCTION_INFO_V1(revacct_journey_combine);
+PG_FUNCTION_INFO_V1(revacct_journey_final);
+PG_FUNCTION_INFO_V1(revacct_journey_marks);
+PG_FUNCTION_INFO_V1(revacct_journey_mark_count);
+PG_FUNCTION_INFO_V1(revacct_journey_first_at);
+PG_FUNCTION_INFO_V1(revacct_journey_last_at);
+PG_FUNCTION_INFO_V1(revacct_journey_cmp);
+PG_FUNCTION_INFO_V1(revacct_journey_eq);
+PG_FUNCTION_INFO_V1(revacct_journey_ne);
+PG_FUNCTION_INFO_V1(revacct_journey_lt);
+PG_FUNCTION_INFO_V1(revacct_journey_le);
+PG_FUNCTION_INFO_V1(revacct_journey_gt);
+PG_FUNCTION_INFO_V1(revacct_journey_ge);
+PG_FUNCTION_INFO_V1(revacct_journey_hash);
+PG_FUNCTION_INFO_V1(revacct_journey_hash_extended);
+
+/*
+ * Marks and their order
+ */
+
+static inline int
+compare_optional(bool has_a, int64 a, bool has_b, int64 b)
+{
+	if (has_a != has_b)
+		return has_a ? 1 : -1;
+	return (a > b) - (a < b);
+}
+
+/* The total order (at, seq, mark, value), what is absent first. */
+int
+compare_marks(const void *a, const void *b)
+{
+	const Mark *x = a;
+	const Mark *y = b;
+	int			order;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if ((order = compare_optional(x->has_seq, x->seq, y->has_seq, y->seq)) != 0)
+		return order;
+	if (x->mark != y->mark)
+		return x->mark < y->mark ? -1 : 1;
+	return compare_optional(x->has_value, x->value, y->has_value, y->value);
+}
+
+/* Sort marks and drop repetitions; returns how many are left. */
+int
+sort_marks(Mark *marks, int count)
+{
+	bool		ascending = true;
+
+	for (int i = 1; i < count && ascending; i++)
+		ascending = compare_marks(&marks[i - 1], &marks[i]) < 0;
+	if (ascending)
+		return count;
+	qsort(marks, count, sizeof(Mark), compare_marks);
+	return (int) qunique(marks, count, sizeof(Mark), compare_marks);
+}
+
+/* The coarsest unit, not above the one given, that divides every time. */
+int
+coarsest_unit(const Mark *marks, int count, int unit)
+{
+	for (int i = 0; i < count; i++)
+		while (marks[i].at % time_unit_usecs[unit] != 0)
+			unit--;
+	return unit;
+}
+
+bool
+any_extras(const Mark *marks, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (marks[i].has_value || marks[i].has_seq)
+			return true;
+	return false;
+}
+
+/*
+ * Bodies
+ */
+
+/*
+ * Put a mark at that distance; returns the bytes it took, at most MAX_MARK_BYTES.
+ */
+int
+put_mark(uint8 *out, const Mark *mark, uint64 distance, bool extras)
+{
+	int			time_bytes = distance == 0 ? 0 : (pg_leftmost_one_pos64(distance) >> 3) + 1;
+	int			len = 1;
+
+	if (time_bytes > 6)
+		time_bytes = 8;
+	if (mark->mark < MARK_ESCAPE)
+		out[0] = (uint8) mark->mark;
+	else
+	{
+		out[0] = MARK_ESCAPE;
+		out[len++] = (uint8) mark->mark;
+		out[len++] = (uint8) (mark->mark >> 8);
+	}
+	out[0] |= (time_bytes == 8 ? 7 : time_bytes) << 5;
+	for (int i = 0; i < time_bytes; i++)
+		out[len++] = (uint8) (distance >> (8 * i));
+	if (extras)
+	{
+		out[len++] = (mark->has_value ? EXTRA_VALUE : 0) | (mark->has_seq ? EXTRA_SEQ : 0);
+		if (mark->has_value)
+			len += put_varint(out + len, zigzag(mark->value));
+		if (mark->has_seq)
+			len += put_varint(out + len, zigzag(mark->seq));
+	}
+	return len;
+}
+
+/* Read a mark's lead, id and distance. */
+static inline uint64
+read_lead(ByteReader *reader, int32 *mark)
+{
+	uint8		lead = read_byte(reader);
+	int			len = lead >> 5;
+	uint64		distance;
+
+	*mark = lead & 0x1F;
+	if (unlikely(*mark == MARK_ESCAPE))
+	{
+		*mark = read_byte(reader);
+		*mark |= read_byte(reader) << 8;
+		if (*mark > MAX_MARK_ID)
+			broken(reader);
+	}
+	if (len == 7)
+		len = 8;
+	if (unlikely(len > reader->end - reader->p))
+		broken(reader);
+	distance = load_little_endian(reader->p, reader->end, len);
+	reader->p += len;
+	return distance;
+}
+
+/* The same for other files. */
+uint64
+read_mark(ByteReader *reader, int32 *mark)
+{
+	return read_lead(reader, mark);
+}
+
+static inline void
+read_extras(ByteReader *reader, Mark *mark)
+{
+	uint8		extra = read_byte(reader);
+
+	if (unlikely(extra & ~(EXTRA_VALUE | EXTRA_SEQ)))
+		broken(reader);
+	mark->has_value = (extra & EXTRA_VALUE) != 0;
+	mark->has_seq = (extra & EXTRA_SEQ) != 0;
+	mark->value = mark->has_value ? unzigzag(read_varint(reader)) : 0;
+	mark->seq = mark->has_seq ? unzigzag(read_varint(reader)) : 0;
+}
+
+/*
+ * The instant that lies distance units after the one before (or after 2000-01-01, zigzag, for the first).
+ */
+static inline TimestampTz
+instant_after(ByteReader *reader, bool first, TimestampTz before, uint64 distance, int64 unit_usecs)
+{
+	int64		result;
+
+	if (unlikely(pg_mul_s64_overflow(first ? unzigzag(distance) : (int64) distance, unit_usecs, &result)) ||
+		(!first && unlikely((int64) distance < 0 || pg_add_s64_overflow(before, result, &result))) ||
+		unlikely(!IS_VALID_TIMESTAMP(result)))
+		broken(reader);
+	return result;
+}
+
+/* Append the body of sorted marks. */
+void
+append_body(StringInfo out, const Mark *marks, int count, int unit, bool extras)
+{
+	int64		unit_usecs = time_unit_usecs[unit];
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64		distance =
+			i == 0 ? zigzag(marks[0].at / unit_usecs) : (uint64) (marks[i].at - marks[i - 1].at) / (uint64) unit_usecs;
+
+		enlargeStringInfo(out, MAX_MARK_BYTES);
+		out->len += put_mark((uint8 *) out->data + out->len, &marks[i], distance, extras);
+	}
+	out->data[out->len] = '\0';
+}
+
+/* Read a body of count marks. */
+void
+read_body(ByteReader *reader, Mark *marks, int count, int unit, bool extras)
+{
+	TimestampTz at = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		Mark	   *mark = &marks[i];
+		uint64		distance = read_lead(reader, &mark->mark);
+
+		at = instant_after(reader, i == 0, at, distance, time_unit_usecs[unit]);
+		mark->at = at;
+		mark->value = mark->seq = 0;
+		mark->has_value = mark->has_seq = false;
+		if (extras)
+			read_extras(reader, mark);
+	}
+}
+
+/* How many marks a body holds that runs to the end of the bytes. */
+int
+count_body(ByteReader reader, bool extras)
+{
+	int			count = 0;
+	Mark		mark;
+
+	while (reader.p < reader.end)
+	{
+		read_lead(&reader, &mark.mark);
+		if (extras)
+			read_extras(&reader, &mark);
+		if (++count > MAX_MARKS_PER_JOURNEY)
+			broken(&reader);
+	}
+	return count;
+}
+
+/*
+ * Values
+ */
+
+/* A stored journey of sorted marks. */
+Datum
+marks_as_journey(const Mark *marks, int count)
+{
+	StringInfoData bytes;
+	Datum		result;
+	bool		extras = any_extras(marks, count);
+	int			unit = coarsest_unit(marks, count, TIME_UNITS - 1);
+
+	initStringInfo(&bytes);
+	appendStringInfoChar(&bytes, JOURNEY_HEADER(unit, extras));
+	append_body(&bytes, marks, count, unit, extras);
+	result = bytes_as_varlena(&bytes);
+	pfree(bytes.data);
+	return result;
+}
+
+/* The header byte of a journey that is no working state; refuses other formats. */
+static uint8
+read_header(ByteReader *reader)
+{
+	uint8		header = read_byte(reader);
+
+	if (JOURNEY_VERSION(header) != REVACCT_VERSION_BYTE)
+		report_newer_version(TYPE_NAME, JOURNEY_VERSION(header));
+	if ((header & WORKING_BIT) || JOURNEY_UNIT(header) >= TIME_UNITS || reader->p == reader->end)
+		broken(reader);
+	return header;
+}
+
+/* Refuse what is readable but not exactly what would be written: there is one form for each journey. */
+static void
+check_canonical(ByteReader reader)
+{
+	ByteReader	body = reader;
+	uint8		header = read_header(&body);
+	int			count = count_body(body, (header & JOURNEY_EXTRAS) != 0);
+	Mark	   *marks = palloc(sizeof(Mark) * count);
+	struct varlena *again;
+
+	read_body(&body, marks, count, JOURNEY_UNIT(header), (header & JOURNEY_EXTRAS) != 0);
+	if (sort_marks(marks, count) != count)
+		broken(&reader);
+	again = (struct varlena *) DatumGetPointer(marks_as_journey(marks, count));
+	if (VARSIZE(again) - VARHDRSZ != (Size) (reader.end - reader.p) ||
+		memcmp(VARDATA(again), reader.p, reader.end - reader.p) != 0)
+		broken(&reader);
+}
+
+/* The marks of a working state, sorted and united, as a palloc'd array. */
+static Mark *
+state_marks(const JourneyState *state, int *count)
+{
+	Mark	   *marks = palloc(sizeof(Mark) * Max(state->count, 1));
+	ByteReader	reader = {state->body, state->body + state->used, TYPE_NAME, BYTES_STORED};
+	TimestampTz at = 0;
+
+	if (state->used > VARSIZE(state) - offsetof(JourneyState, body) || state->count > state->used)
+		broken(&reader);
+	for (uint32 i = 0; i < state->count; i++)
+	{
+		uint64		distance = read_lead(&reader, &marks[i].mark);
+
+		at = (int64) ((uint64) at + (uint64) unzigzag(distance));
+		if (!IS_VALID_TIMESTAMP(at))
+			broken(&reader);
+		marks[i].at = at;
+		marks[i].value = marks[i].seq = 0;
+		marks[i].has_value = marks[i].has_seq = false;
+		if (state->extras)
+			read_extras(&reader, &marks[i]);
+	}
+	*count = sort_marks(marks, state->count);
+	return marks;
+}
+
+static bool
+is_working(const ByteReader *reader)
+{
+	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
+}
+
+/* The working state behind a datum, aligned and complete, or an error. */
+static const JourneyState *
+working_state(Datum datum, ByteReader *reader)
+{
+	const JourneyState *state = (const JourneyState *) PG_DETOAST_DATUM(datum);
+
+	if (VARSIZE(state) < offsetof(JourneyState, body))
+		broken(reader);
+	return state;
+}
+
+/* The marks of any journey, sorted, as a palloc'd array. */
+Mark *
+journey_as_marks(Datum journey, int *count)
+{
+	ByteReader	reader;
+	uint8		header;
+	bool		extras;
+	Mark	   *marks;
+
+	reader_over_datum(&reader, journey, TYPE_NAME);
+	if (is_working(&reader))
+		return state_marks(working_state(journey, &reader), count);
+	header = read_header(&reader);
+	extras = (header & JOURNEY_EXTRAS) != 0;
+	*count = count_body(reader, extras);
+	marks = palloc(sizeof(Mark) * Max(*count, 1));
+	read_body(&reader, marks, *count, JOURNEY_UNIT(header), extras);
+	return marks;
+}
+
+static void
+grow_history(History *history, int needed)
+{
+	int			capacity = Max(64, history->capacity);
+
+	while (capacity < needed)
+		capacity *= 2;
+	if (history->capacity > 0)
+	{
+		history->at = repalloc(history->at, sizeof(TimestampTz) * capacity);
+		history->mark = repalloc(history->mark, sizeof(uint16) * capacity);
+		history->seq_differs = repalloc(history->seq_differs, sizeof(bool) * capacity);
+	}
+	else
+	{
+		history->at = MemoryContextAlloc(history->context, sizeof(TimestampTz) * capacity);
+		history->mark = MemoryContextAlloc(history->context, sizeof(uint16) * capacity);
+		history->seq_differs = MemoryContextAlloc(history->context, sizeof(bool) * capacity);
+	}
+	history->capacity = capacity;
+}
+
+/* One mark of a history that has extras, whose seq is compared with the one before. */
+static inline void
+read_seq(History *history, ByteReader *reader, int i, Mark *before)
+{
+	Mark		mark;
+
+	read_extras(reader, &mark);
+	history->seq_differs[i] = i > 0 && (mark.has_seq != before->has_seq || mark.seq != before->seq);
+	history->has_seq |= mark.has_seq;
+	*before = mark;
+}
+
+/*
+ * Read a body of count marks (or, if count is negative, all up to the end) into the history.
+ */
+void
+read_history_body(History *history, ByteReader *reader, int count, int unit, bool extras)
+{
+	int64		unit_usecs = time_unit_usecs[unit];
+	TimestampTz at = 0;
+	Mark		before = {0};
+	int			i = 0;
+
+	history->has_seq = false;
+	for (; count < 0 ? reader->p < reader->end : i < count; i++)
+	{
+		int32		mark;
+		uint64		distance = read_lead(reader, &mark);
+
+		if (unlikely(i >= history->capacity))
+		{
+			if (i >= MAX_MARKS_PER_JOURNEY)
+				broken(reader);
+			grow_history(history, i + 1);
+		}
+		at = instant_after(reader, i == 0, at, distance, unit_usecs);
+		history->at[i] = at;
+		history->mark[i] = (uint16) mark;
+		if (extras)
+			read_seq(history, reader, i, &before);
+	}
+	history->count = i;
+}
+
+/* Read any journey into the history. */
+void
+read_history(History *history, Datum journey)
+{
+	ByteReader	reader;
+	uint8		header;
+
+	reader_over_datum(&reader, journey, TYPE_NAME);
+	if (unlikely(is_working(&reader)))
+	{
+		int			count;
+		Mark	   *marks = state_marks(working_state(journey, &reader), &count);
+
+		grow_history(history, Max(count, 1));
+		history->count = count;
+		history->has_seq = false;
+		for (int i = 0; i < count; i++)
+		{
+			history->at[i] = marks[i].at;
+			history->mark[i] = (uint16) marks[i].mark;
+			history->seq_differs[i] =
+				i > 0 && (marks[i].has_seq != marks[i - 1].has_seq || marks[i].seq != marks[i - 1].seq);
+			history->has_seq |= marks[i].has_seq;
+		}
+		return;
+	}
+	header = read_header(&reader);
+	read_history_body(history, &reader, -1, JOURNEY_UNIT(header), (header & JOURNEY_EXTRAS) != 0);
+}
+
+/*
+ * The aggregate
+ */
+
+static JourneyState *
+new_state(void)
+{
+	Size		capacity = 64;
+	JourneyState *state = palloc0(capacity);
+
+	SET_VARSIZE(state, capacity);
+	state->header = WORKING_BIT | REVACCT_VERSION_BYTE;
+	return state;
+}
+
+static JourneyState *add_marks(JourneyState *state, const Mark *marks, int count);
+
+/* Rewrite a state with its repetitions gone and, if asked, room for extras. */
+static JourneyState *
+rewritten_state(const JourneyState *state, bool extras)
+{
+	int			count;
+	Mark	   *marks = state_marks(state, &count);
+	JourneyState *result = new_state();
+
+	result->extras = extras;
+	result = add_marks(result, marks, count);
+	pfree(marks);
+	return result;
+}
+
+static JourneyState *
+add_mark(JourneyState *state, const Mark *mark)
+{
+	if (unlikely((mark->has_value || mark->has_seq) && !state->extras))
+		state = rewritten_state(state, true);
+	if (unlikely(state->count >= MAX_MARKS_PER_JOURNEY))
+	{
+		state = rewritten_state(state, state->extras != 0);
+		if (state->count >= MAX_MARKS_PER_JOURNEY)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY),
+					 errhint("Group the events by the subject whose history they are.")));
+	}
+	state = grown_state(state, offsetof(JourneyState, body) + state->used + MAX_MARK_BYTES);
+	state->used += put_mark(state->body + state->used,
+							mark,
+							zigzag((int64) ((uint64) mark->at - (uint64) state->last_at)),
+							state->extras != 0);
+	state->last_at = mark->at;
+	state->count++;
+	return state;
+}
+
+static JourneyState *
+add_marks(JourneyState *state, const Mark *marks, int count)
+{
+	for (int i = 0; i < count; i++)
+		state = add_mark(state, &marks[i]);
+	return state;
+}
+
+/* A mark id from a user, or an error. */
+int32
+checked_mark(int32 mark)
+{
+	if (unlikely(mark < 0 || mark > MAX_MARK_ID))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("mark %d is out of range", mark),
+				 errdetail("Marks are whole numbers from 0 to %d.", MAX_MARK_ID)));
+	return mark;
+}
+
+/*
+ * Transition of journey(mark, at [, value [, seq]]). A row without mark or time is ignored.
+ */
+Datum
+revacct_journey_add_mark(PG_FUNCTION_ARGS)
+{
+	JourneyState *state = PG_ARGISNULL(0) ? NULL : writable_state(fcinfo, 0);
+	Mark		mark = {0};
+
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	{
+		if (state == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(state);
+	}
+	mark.mark = checked_mark(PG_GETARG_INT32(1));
+	mark.at = PG_GETARG_TIMESTAMPTZ(2);
+	check_finite_instant(mark.at, "the time of a mark");
+	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
+	{
+		mark.has_value = true;
+		mark.value = PG_GETARG_INT64(3);
+	}
+	if (PG_NARGS() > 4 && !PG_ARGISNULL(4))
+	{
+		mark.has_seq = true;
+		mark.seq = PG_GETARG_INT64(4);
+	}
+	if (state == NULL)
+		state = new_state();
+	PG_RETURN_POINTER(add_mark(state, &mark));
+}
+
+/* A journey in argument 1, added to the state in argument 0; either may be NULL. */
+static Datum
+add_journey(FunctionCallInfo fcinfo)
+{
+	JourneyState *state;
+	Mark	   *marks;
+	int			count;
+
+	if (PG_ARGISNULL(1))
+	{
+		if (PG_ARGISNULL(0))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	}
+	state = PG_ARGISNULL(0) ? new_state() : writable_state(fcinfo, 0);
+	marks = journey_as_marks(PG_GETARG_DATUM(1), &count);
+	state = add_marks(state, marks, count);
+	pfree(marks);
+	PG_RETURN_POINTER(state);
+}
+
+/* Transition of rollup(journey): set union. */
+Datum
+revacct_journey_add_journey(PG_FUNCTION_ARGS)
+{
+	return add_journey(fcinfo);
+}
+
+/* Combine function of both aggregates. */
+Datum
+revacct_journey_combine(PG_FUNCTION_ARGS)
+{
+	return add_journey(fcinfo);
+}
+
+/* Final function of both aggregates: the stored form. Leaves the state as it was. */
+Datum
+revacct_journey_final(PG_FUNCTION_ARGS)
+{
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	if (count == 0)
+		PG_RETURN_NULL();
+	return marks_as_journey(marks, count);
+}
+
+/*
+ * Text and binary form
+ */
+
+static void
+append_mark(StringInfo out, const Mark *mark)
+{
+	appendStringInfo(out, "%d@", mark->mark);
+	append_instant(out, mark->at);
+	if (mark->has_value)
+		appendStringInfo(out, "=" INT64_FORMAT, mark->value);
+	if (mark->has_seq)
+		appendStringInfo(out, "#" INT64_FORMAT, mark->seq);
+}
+
+/* {mark@time[=value][#seq], ...}, in UTC. */
+Datum
+revacct_journey_out(PG_FUNCTION_ARGS)
+{
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0)
+			appendStringInfoString(&out, ", ");
+		append_mark(&out, &marks[i]);
+	}
+	appendStringInfoChar(&out, '}');
+	PG_RETURN_CSTRING(out.data);
+}
+
+static const char *
+skip_space(const char *text)
+{
+	while (isspace((unsigned char) *text))
+		text++;
+	return text;
+}
+
+/* A whole number; NULL if there is none, or it does not fit. */
+static const char *
+parse_integer(const char *text, int64 *value)
+{
+	char	   *end;
+
+	if (!isdigit((unsigned char) *text) && !(*text == '-' && isdigit((unsigned char) text[1])))
+		return NULL;
+	errno = 0;
+	*value = strtoi64(text, &end, 10);
+	return errno == 0 ? end : NULL;
+}
+
+static const char *
+parse_mark(const char *text, Mark *mark)
+{
+	int64		id;
+
+	memset(mark, 0, sizeof(Mark));
+	if ((text = parse_integer(text, &id)) == NULL || id < 0 || id > MAX_MARK_ID || *text++ != '@' ||
+		(text = parse_instant(text, &mark->at)) == NULL)
+		return NULL;
+	mark->mark = (int32) id;
+	if (*text == '=')
+	{
+		mark->has_value = true;
+		text = parse_integer(text + 1, &mark->value);
+	}
+	if (text != NULL && *text == '#')
+	{
+		mark->has_seq = true;
+		text = parse_integer(text + 1, &mark->seq);
+	}
+	return text;
+}
+
+static void
+reject_text(const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("invalid input syntax for type journey: \"%s\"", text),
+			 errhint("Write {mark@time[=value][#seq], ...} with times in UTC, such as {1@2025-01-31T09:00:00Z}.")));
+}
+
+/* Marks may come in any order and more than once; there must be one. */
+Datum
+revacct_journey_in(PG_FUNCTION_ARGS)
+{
+	const char *text = PG_GETARG_CSTRING(0);
+	const char *p = skip_space(text);
+	int			capacity = 16;
+	int			count = 0;
+	Mark	   *marks = palloc(sizeof(Mark) * capacity);
+
+	if (*p++ != '{')
+		reject_text(text);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (count >= MAX_MARKS_PER_JOURNEY)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY)));
+		if (count == capacity)
+			marks = repalloc(marks, sizeof(Mark) * (capacity *= 2));
+		p = parse_mark(skip_space(p), &marks[count++]);
+		if (p == NULL)
+			reject_text(text);
+		p = skip_space(p);
+	} while (*p++ == ',');
+	if (p[-1] != '}' || *skip_space(p) != '\0')
+		reject_text(text);
+	return marks_as_journey(marks, sort_marks(marks, count));
+}
+
+/* The stored bytes. */
+Datum
+revacct_journey_send(PG_FUNCTION_ARGS)
+{
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	return marks_as_journey(marks, count);
+}
+
+Datum
+revacct_journey_recv(PG_FUNCTION_ARGS)
+{
+	StringInfoData bytes = message_bytes((StringInfo) PG_GETARG_POINTER(0));
+	ByteReader	reader = {(uint8 *) bytes.data, (uint8 *) bytes.data + bytes.len, TYPE_NAME, BYTES_RECEIVED};
+
+	check_canonical(reader);
+	return bytes_as_varlena(&bytes);
+}
+
+/*
+ * Accessors
+ */
+
+/* The marks as rows, in stored order. */
+Datum
+revacct_journey_marks(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < count; i++)
+	{
+		Datum		values[4] = {TimestampTzGetDatum(marks[i].at),
+								 Int32GetDatum(marks[i].mark),
+								 Int64GetDatum(marks[i].value),
+								 Int64GetDatum(marks[i].seq)};
+		bool		nulls[4] = {false, false, !marks[i].has_value, !marks[i].has_seq};
+
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+revacct_journey_mark_count(PG_FUNCTION_ARGS)
+{
+	int			count;
+
+	journey_as_marks(PG_GETARG_DATUM(0), &count);
+	PG_RETURN_INT32(count);
+}
+
+Datum
+revacct_journey_first_at(PG_FUNCTION_ARGS)
+{
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	PG_RETURN_TIMESTAMPTZ(marks[0].at);
+}
+
+Datum
+revacct_journey_last_at(PG_FUNCTION_ARGS)
+{
+	int			count;
+	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	PG_RETURN_TIMESTAMPTZ(marks[count - 1].at);
+}
+
+/*
+ * Comparison: one form for each journey, so bytes decide. The order is total, and means nothing more.
+ */
+
+static int
+compare_journeys(FunctionCallInfo fcinfo)
+{
+	ByteReader	a;
+	ByteReader	b;
+	Size		len_a;
+	Size		len_b;
+	int			order;
+
+	reader_over_datum(&a, PG_GETARG_DATUM(0), TYPE_NAME);
+	reader_over_datum(&b, PG_GETARG_DATUM(1), TYPE_NAME);
+	len_a = a.end - a.p;
+	len_b = b.end - b.p;
+	order = memcmp(a.p, b.p, Min(len_a, len_b));
+	order = order != 0 ? order : (len_a > len_b) - (len_a < len_b);
+	return order;
+}
+
+Datum
+revacct_journey_cmp(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(compare_journeys(fcinfo));
+}
+
+Datum
+revacct_journey_eq(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) == 0);
+}
+
+Datum
+revacct_journey_ne(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) != 0);
+}
+
+Datum
+revacct_journey_lt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) < 0);
+}
+
+Datum
+revacct_journey_le(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) <= 0);
+}
+
+Datum
+revacct_journey_gt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) > 0);
+}
+
+Datum
+revacct_journey_ge(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(compare_journeys(fcinfo) >= 0);
+}
+
+Datum
+revacct_journey_hash(PG_FUNCTION_ARGS)
+{
+	ByteReader	reader;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	return hash_any(reader.p, reader.end - reader.p);
+}
+
+Datum
+revacct_journey_hash_extended(PG_FUNCTION_ARGS)
+{
+	ByteReader	reader;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	return hash_any_extended(reader.p, reader.end - reader.p, PG_GETARG_INT64(1));
+}

@@ -1,0 +1,1353 @@
+/*
+ * lifecycle.c
+ *	  The definition of a funnel's stages and options as one immutable value.
+ *
+ * Stored: version byte, fingerprint (8 bytes, network order), then the definition:
+ *
+ *	name, time zone				each a varint length and bytes
+ *	options						one byte each: skip, attempt, times, visits, unknown
+ *	flags						1 within, 2 entry from, 4 entry to, 8 step_within, 16 marks
+ *	within						months, days, microseconds as zigzag varints
+ *	entry from, entry to		zigzag varints, from inclusive, to exclusive
+ *	stages						varint count, then for each: category byte, name, and with the marks flag a varint
+ *								count and that many varints, ascending
+ *	step_within					for each step a byte (1: a window follows) and the window
+ *
+ * The fingerprint is the first 8 bytes of the definition's SHA-256: two definitions are the same if and only if their
+ * fingerprints are. There is one form for each definition; whatever comes from outside is rebuilt and compared.
+ */
+#include "lifecycle.h"
+
+#include <ctype.h>
+
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "funcapi.h"
+#include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
+
+#define TYPE_NAME "lifecycle"
+#define HEADER_BYTES 9
+
+#define HAS_WITHIN 0x01
+#define HAS_ENTRY_FROM 0x02
+#define HAS_ENTRY_TO 0x04
+#define HAS_STEP_WITHIN 0x08
+#define HAS_MARKS 0x10
+
+const char *const category_names[STAGE_CATEGORIES] = {
+	"open", "active", "won", "lost", "no_decision", "recycled", "churned",
+};
+
+/* The words of each option, in the order of its enum. */
+static const char *const skip_words[] = {"impute", "strict", "any", NULL};
+static const char *const attempt_words[] = {"first", "last", "best", "all", NULL};
+static const char *const times_words[] = {"nondecreasing", "increasing", NULL};
+static const char *const visits_words[] = {"all", "first", "last", "cumulative", NULL};
+static const char *const unknown_words[] = {"error", "count", NULL};
+
+PG_FUNCTION_INFO_V1(revacct_lifecycle);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_in);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_out);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_recv);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_send);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_mark);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_fingerprint);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_entered);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_current_stage);
+
+static void reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint) pg_attribute_noreturn();
+
+static void
+reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s", message),
+			 lifecycle->name ? errdetail("The lifecycle is \"%s\".", lifecycle->name) : 0,
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/*
+ * Windows
+ */
+
+/* Work out whether the window's end depends on the calendar. */
+static void
+resolve_window(Window *window, bool utc)
+{
+	window->calendar = window->set && (window->months != 0 || (window->days != 0 && !utc));
+	window->fixed = window->days * USECS_PER_DAY + window->usecs;
+}
+
+/*
+ * The last instant of the window that starts at start. A month later is the same local day and time in the lifecycle's
+ * zone, clipped to the month's end; a day is a local day. Past the end of time it is the end of time.
+ */
+TimestampTz
+window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start)
+{
+	TimestampTz end;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+
+	if (!window->set)
+		return DT_NOEND;
+	if (!window->calendar)
+		return pg_add_s64_overflow(start, window->fixed, &end) ? DT_NOEND : end;
+
+	if (timestamp2tm(start, &offset, &tm, &fsec, NULL, lifecycle->zone) != 0)
+		return DT_NOEND;
+	if (window->months != 0)
+	{
+		int64		month = (int64) tm.tm_year * MONTHS_PER_YEAR + (tm.tm_mon - 1) + window->months;
+
+		if (month / MONTHS_PER_YEAR > JULIAN_MAXYEAR)
+			return DT_NOEND;
+		tm.tm_year = (int) (month / MONTHS_PER_YEAR) - (month % MONTHS_PER_YEAR < 0);
+		tm.tm_mon = (int) (month - (int64) tm.tm_year * MONTHS_PER_YEAR) + 1;
+		tm.tm_mday = Min(tm.tm_mday, day_tab[isleap(tm.tm_year)][tm.tm_mon - 1]);
+	}
+	if (window->days != 0)
+		j2date(date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) + window->days, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
+	offset = DetermineTimeZoneOffset(&tm, lifecycle->zone);
+	if (tm2timestamp(&tm, fsec, &offset, &end) != 0 || pg_add_s64_overflow(end, window->usecs, &end))
+		return DT_NOEND;
+	return end;
+}
+
+/*
+ * Checks and derived parts
+ */
+
+static void
+check_stage_names(const Lifecycle *lifecycle)
+{
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		const char *name = lifecycle->stages[i].name;
+
+		if (*name == '\0' || strlen(name) > MAX_NAME_BYTES)
+			reject_definition(
+				lifecycle, psprintf("stage name \"%s\" must have 1 to %d bytes", name, MAX_NAME_BYTES), NULL);
+		for (int j = 0; j < i; j++)
+			if (strcmp(name, lifecycle->stages[j].name) == 0)
+				reject_definition(lifecycle,
+								  psprintf("stage \"%s\" is named twice", name),
+								  "A stage has one place and one category.");
+	}
+}
+
+static void
+check_categories(Lifecycle *lifecycle)
+{
+	int			counts[STAGE_CATEGORIES] = {0};
+
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		counts[lifecycle->stages[i].category]++;
+	lifecycle->won_step = counts[CATEGORY_WON] > 0 ? counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] : -1;
+	lifecycle->step_count = counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] + counts[CATEGORY_WON];
+	if (counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] == 0)
+		reject_definition(lifecycle, "a lifecycle needs at least one open or active stage", "Name them in stages.");
+	if (counts[CATEGORY_WON] > 1)
+		reject_definition(lifecycle, "a lifecycle has at most one won stage", "Give it several marks instead.");
+	if (counts[CATEGORY_WON] > 0 && counts[CATEGORY_ACTIVE] > 0)
+		reject_definition(lifecycle,
+						  psprintf("won stage \"%s\" and active stages exclude each other",
+								   lifecycle->stages[lifecycle->won_step].name),
+						  "An attempt ends when it is won: describe life as a customer in a lifecycle of its own.");
+	if (lifecycle->step_count > MAX_STEPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a lifecycle has at most %d steps", MAX_STEPS),
+				 errdetail("\"%s\" has %d open, active and won stages.", lifecycle->name, lifecycle->step_count)));
+}
+
+static bool
+is_terminal(const Stage *stage)
+{
+	return stage->category >= FIRST_TERMINAL;
+}
+
+/* Find out which stage each mark means, and refuse marks that mean too much. */
+static void
+resolve_marks(Lifecycle *lifecycle)
+{
+	lifecycle->lookup_size = 0;
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		Stage	   *stage = &lifecycle->stages[i];
+
+		if (stage->mark_count == 0)
+			reject_definition(lifecycle, psprintf("stage \"%s\" has no mark", stage->name), NULL);
+		lifecycle->lookup_size = Max(lifecycle->lookup_size, stage->marks[stage->mark_count - 1] + 1);
+	}
+	lifecycle->stage_of_mark = palloc(sizeof(int16) * lifecycle->lookup_size);
+	memset(lifecycle->stage_of_mark, 0xFF, sizeof(int16) * lifecycle->lookup_size);
+	lifecycle->shared_marks = false;
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		Stage	   *stage = &lifecycle->stages[i];
+
+		for (int m = 0; m < stage->mark_count; m++)
+		{
+			int16	   *meaning = &lifecycle->stage_of_mark[stage->marks[m]];
+
+			if (*meaning < 0)
+				*meaning = i;
+			else if (is_terminal(stage) || is_terminal(&lifecycle->stages[*meaning]) ||
+					 lifecycle->skip != SKIP_STRICT || lifecycle->step_within != NULL)
+				reject_definition(
+					lifecycle,
+					psprintf("mark %d means both stage \"%s\" and stage \"%s\"",
+							 stage->marks[m],
+							 lifecycle->stages[*meaning].name,
+							 stage->name),
+					"Only open and active stages of a strict funnel without step_within may share a mark.");
+			else
+				lifecycle->shared_marks = true;
+		}
+	}
+	if (lifecycle->shared_marks)
+	{
+		lifecycle->steps_of_mark = palloc0(sizeof(uint64) * lifecycle->lookup_size);
+		for (int i = 0; i < lifecycle->step_count; i++)
+			for (int m = 0; m < lifecycle->stages[i].mark_count; m++)
+				lifecycle->steps_of_mark[lifecycle->stages[i].marks[m]] |= UINT64CONST(1) << i;
+	}
+	lifecycle->marks_in_stage_order = !lifecycle->shared_marks;
+	for (int m = 0, last = 0; m < lifecycle->lookup_size; m++)
+	{
+		if (lifecycle->stage_of_mark[m] < 0)
+			continue;
+		lifecycle->marks_in_stage_order &= lifecycle->stage_of_mark[m] >= last;
+		last = lifecycle->stage_of_mark[m];
+	}
+}
+
+static void
+check_window(const Lifecycle *lifecycle, const Window *window, const char *option)
+{
+	if (window->set && (window->months < 0 || window->days < 0 || window->usecs < 0))
+		reject_definition(lifecycle, psprintf("%s must not be negative", option), NULL);
+}
+
+/*
+ * Check a definition whose stated part is filled in, and derive the rest. Every lifecycle passes here, whether it comes
+ * from arguments, text or bytes.
+ */
+static void
+finish_lifecycle(Lifecycle *lifecycle)
+{
+	bool		utc;
+
+	if (*lifecycle->name == '\0' || strlen(lifecycle->name) > MAX_NAME_BYTES)
+		reject_definition(
+			lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
+	lifecycle->zone = pg_tzset(lifecycle->time_zone);
+	if (lifecycle->zone == NULL || !pg_tz_acceptable(lifecycle->zone))
+		reject_definition(lifecycle,
+						  psprintf("unknown time_zone \"%s\"", lifecycle->time_zone),
+						  "Use an IANA name, such as Europe/Berlin.");
+	utc = strcmp(lifecycle->time_zone, "UTC") == 0;
+
+	check_stage_names(lifecycle);
+	check_categories(lifecycle);
+	check_window(lifecycle, &lifecycle->within, "within");
+	resolve_window(&lifecycle->within, utc);
+	for (int i = 0; lifecycle->step_within != NULL && i < lifecycle->step_count; i++)
+	{
+		check_window(lifecycle, &lifecycle->step_within[i], "step_within");
+		resolve_window(&lifecycle->step_within[i], utc);
+	}
+	if (lifecycle->entry_from >= lifecycle->entry_to)
+		reject_definition(lifecycle, "entry_range is empty", "No entry would count.");
+	resolve_marks(lifecycle);
+}
+
+/*
+ * Bytes
+ */
+
+static void
+append_text(StringInfo out, const char *text)
+{
+	append_varint(out, strlen(text));
+	appendStringInfoString(out, text);
+}
+
+static void
+append_window(StringInfo out, const Window *window)
+{
+	append_varint(out, zigzag(window->months));
+	append_varint(out, zigzag(window->days));
+	append_varint(out, zigzag(window->usecs));
+}
+
+static void
+append_definition(StringInfo out, const Lifecycle *lifecycle)
+{
+	append_text(out, lifecycle->name);
+	append_text(out, lifecycle->time_zone);
+	appendStringInfoChar(out, lifecycle->skip);
+	appendStringInfoChar(out, lifecycle->attempt);
+	appendStringInfoChar(out, lifecycle->times);
+	appendStringInfoChar(out, lifecycle->visits);
+	appendStringInfoChar(out, lifecycle->unknown);
+	appendStringInfoChar(out,
+						 (lifecycle->within.set ? HAS_WITHIN : 0) |
+							 (lifecycle->entry_from != DT_NOBEGIN ? HAS_ENTRY_FROM : 0) |
+							 (lifecycle->entry_to != DT_NOEND ? HAS_ENTRY_TO : 0) |
+							 (lifecycle->step_within ? HAS_STEP_WITHIN : 0) |
+							 (lifecycle->explicit_marks ? HAS_MARKS : 0));
+	if (lifecycle->within.set)
+		append_window(out, &lifecycle->within);
+	if (lifecycle->entry_from != DT_NOBEGIN)
+		append_varint(out, zigzag(lifecycle->entry_from));
+	if (lifecycle->entry_to != DT_NOEND)
+		append_varint(out, zigzag(lifecycle->entry_to));
+	append_varint(out, lifecycle->stage_count);
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		const Stage *stage = &lifecycle->stages[i];
+
+		appendStringInfoChar(out, stage->category);
+		append_text(out, stage->name);
+		if (!lifecycle->explicit_marks)
+			continue;
+		append_varint(out, stage->mark_count);
+		for (int m = 0; m < stage->mark_count; m++)
+			append_varint(out, stage->marks[m]);
+	}
+	for (int i = 0; lifecycle->step_within != NULL && i < lifecycle->step_count; i++)
+	{
+		appendStringInfoChar(out, lifecycle->step_within[i].set);
+		if (lifecycle->step_within[i].set)
+			append_window(out, &lifecycle->step_within[i]);
+	}
+}
+
+/* The first 8 bytes of the SHA-256 of some bytes. */
+static uint64
+digest(const char *bytes, Size len)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+	uint64		result;
+
+	if (context == NULL || pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) bytes, len) < 0 ||
+		pg_cryptohash_final(context, hash, sizeof(hash)) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	pg_cryptohash_free(context);
+	memcpy(&result, hash, sizeof(result));
+	return pg_ntoh64(result);
+}
+
+static void
+append_lifecycle(StringInfo out, const Lifecycle *lifecycle)
+{
+	StringInfoData definition;
+	uint64		fingerprint;
+
+	initStringInfo(&definition);
+	append_definition(&definition, lifecycle);
+	fingerprint = pg_hton64(digest(definition.data, definition.len));
+	appendStringInfoChar(out, REVACCT_VERSION_BYTE);
+	appendBinaryStringInfo(out, (char *) &fingerprint, sizeof(fingerprint));
+	appendBinaryStringInfo(out, definition.data, definition.len);
+}
+
+static Datum
+lifecycle_as_value(const Lifecycle *lifecycle)
+{
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	append_lifecycle(&bytes, lifecycle);
+	return bytes_as_varlena(&bytes);
+}
+
+static char *
+read_text(ByteReader *reader)
+{
+	Size		len = read_bounded(reader, MAX_NAME_BYTES);
+	char	   *text = pnstrdup((const char *) read_bytes(reader, len), len);
+
+	if (strlen(text) != len || !pg_verifymbstr(text, len, true))
+		broken(reader);
+	return text;
+}
+
+static int
+read_word(ByteReader *reader, const char *const *words)
+{
+	uint8		word = read_byte(reader);
+
+	for (int i = 0; i <= word; i++)
+		if (words[i] == NULL)
+			broken(reader);
+	return word;
+}
+
+static void
+read_window(ByteReader *reader, Window *window)
+{
+	window->set = true;
+	window->months = (int32) unzigzag(read_bounded(reader, PG_UINT32_MAX));
+	window->days = (int32) unzigzag(read_bounded(reader, PG_UINT32_MAX));
+	window->usecs = unzigzag(read_varint(reader));
+}
+
+static void
+read_stage(ByteReader *reader, Lifecycle *lifecycle, int i)
+{
+	Stage	   *stage = &lifecycle->stages[i];
+
+	stage->category = read_byte(reader);
+	if (stage->category >= STAGE_CATEGORIES || (i > 0 && stage->category < stage[-1].category))
+		broken(reader);
+	stage->name = read_text(reader);
+	stage->mark_count = lifecycle->explicit_marks ? (int) read_bounded(reader, MAX_MARK_ID) : 1;
+	stage->marks = palloc(sizeof(uint16) * Max(stage->mark_count, 1));
+	stage->marks[0] = i + 1;
+	for (int m = 0; lifecycle->explicit_marks && m < stage->mark_count; m++)
+	{
+		stage->marks[m] = read_bounded(reader, MAX_MARK_ID);
+		if (stage->marks[m] == UNKNOWN_MARK || (m > 0 && stage->marks[m] <= stage->marks[m - 1]))
+			broken(reader);
+	}
+}
+
+/* Read and check a definition, in the current memory context. */
+static Lifecycle *
+read_lifecycle(ByteReader reader)
+{
+	Lifecycle  *lifecycle = palloc0(sizeof(Lifecycle));
+	uint8		version = read_byte(&reader);
+	uint64		fingerprint;
+	uint8		flags;
+	int			steps = 0;
+
+	if (version != REVACCT_VERSION_BYTE)
+		report_newer_version(TYPE_NAME, version);
+	memcpy(&fingerprint, read_bytes(&reader, sizeof(fingerprint)), sizeof(fingerprint));
+	lifecycle->fingerprint = pg_ntoh64(fingerprint);
+	lifecycle->name = read_text(&reader);
+	lifecycle->time_zone = read_text(&reader);
+	lifecycle->skip = read_word(&reader, skip_words);
+	lifecycle->attempt = read_word(&reader, attempt_words);
+	lifecycle->times = read_word(&reader, times_words);
+	lifecycle->visits = read_word(&reader, visits_words);
+	lifecycle->unknown = read_word(&reader, unknown_words);
+	flags = read_byte(&reader);
+	lifecycle->explicit_marks = (flags & HAS_MARKS) != 0;
+	if (flags & HAS_WITHIN)
+		read_window(&reader, &lifecycle->within);
+	lifecycle->entry_from = flags & HAS_ENTRY_FROM ? unzigzag(read_varint(&reader)) : DT_NOBEGIN;
+	lifecycle->entry_to = flags & HAS_ENTRY_TO ? unzigzag(read_varint(&reader)) : DT_NOEND;
+	lifecycle->stage_count = (int) read_bounded(&reader, MAX_STAGES);
+	lifecycle->stages = palloc0(sizeof(Stage) * Max(lifecycle->stage_count, 1));
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		read_stage(&reader, lifecycle, i);
+		steps += lifecycle->stages[i].category <= CATEGORY_WON;
+	}
+	if (flags & HAS_STEP_WITHIN)
+	{
+		lifecycle->step_within = palloc0(sizeof(Window) * Max(steps, 1));
+		for (int i = 0; i < steps; i++)
+			if (read_byte(&reader))
+				read_window(&reader, &lifecycle->step_within[i]);
+	}
+	if (reader.p != reader.end)
+		broken(&reader);
+	finish_lifecycle(lifecycle);
+	return lifecycle;
+}
+
+/* Refuse bytes that are not exactly what would be written. */
+static void
+check_canonical(ByteReader reader)
+{
+	StringInfoData again;
+
+	initStringInfo(&again);
+	append_lifecycle(&again, read_lifecycle(reader));
+	if (again.len != reader.end - reader.p || memcmp(again.data, reader.p, again.len) != 0)
+		broken(&reader);
+}
+
+/* Refuse bytes of a lifecycle inside some other value that came from outside. */
+void
+check_lifecycle_bytes(const char *bytes, Size length, ByteSource source)
+{
+	ByteReader	reader = {(const uint8 *) bytes, (const uint8 *) bytes + length, TYPE_NAME, source};
+
+	check_canonical(reader);
+}
+
+/* The lifecycle in a value, in the current memory context. */
+Lifecycle *
+decode_lifecycle(Datum datum)
+{
+	ByteReader	reader;
+
+	reader_over_datum(&reader, datum, TYPE_NAME);
+	return read_lifecycle(reader);
+}
+
+/* The fingerprint of a lifecycle value without reading the rest; also its length in bytes. */
+uint64
+lifecycle_fingerprint(Datum datum, Size *length)
+{
+	ByteReader	reader;
+	uint64		fingerprint;
+
+	reader_over_datum(&reader, datum, TYPE_NAME);
+	*length = reader.end - reader.p;
+	if (*length < HEADER_BYTES)
+		broken(&reader);
+	memcpy(&fingerprint, reader.p + 1, sizeof(fingerprint));
+	return pg_ntoh64(fingerprint);
+}
+
+char *
+fingerprint_text(uint64 fingerprint)
+{
+	return psprintf("%016llx", (unsigned long long) fingerprint);
+}
+
+/* Refuse to merge summaries of two definitions. */
+void
+report_definition_mismatch(uint64 a, uint64 b)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DEFINITION_MISMATCH),
+			 errmsg("summaries of different definitions cannot be merged"),
+			 errdetail("Their lifecycles have the fingerprints %s and %s.", fingerprint_text(a), fingerprint_text(b)),
+			 errhint("Group by the definition, or compute all summaries under one.")));
+}
+
+static const char *
+instant_text(TimestampTz at)
+{
+	StringInfoData text;
+
+	if (TIMESTAMP_NOT_FINITE(at))
+		return "no time";
+	initStringInfo(&text);
+	append_instant(&text, at);
+	return text.data;
+}
+
+/* Refuse to merge summaries of two times; what names the argument in which they differ. */
+void
+report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBSERVATION_MISMATCH),
+			 errmsg("summaries with different %s cannot be merged", what),
+			 errdetail("Their %s is %s and %s.", what, instant_text(a), instant_text(b)),
+			 errhint("Group by %s, or compute all summaries with one.", what)));
+}
+
+/*
+ * What a call site keeps
+ */
+
+CallCache *
+call_cache(FunctionCallInfo fcinfo)
+{
+	CallCache  *cache = fcinfo->flinfo->fn_extra;
+
+	if (unlikely(cache == NULL))
+	{
+		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCache));
+		cache->history.context = fcinfo->flinfo->fn_mcxt;
+		fcinfo->flinfo->fn_extra = cache;
+	}
+	return cache;
+}
+
+/* The lifecycle in a datum, read once for as long as it stays the same. */
+Lifecycle *
+lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
+{
+	CallCache  *cache = call_cache(fcinfo);
+	Size		length;
+	uint64		fingerprint = lifecycle_fingerprint(datum, &length);
+	MemoryContext old_context;
+
+	if (likely(cache->lifecycle != NULL && cache->fingerprint == fingerprint && cache->length == length))
+		return cache->lifecycle;
+
+	cache->lifecycle = NULL;
+	if (cache->lifecycle_context == NULL)
+		cache->lifecycle_context =
+			AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "revacct lifecycle", ALLOCSET_SMALL_SIZES);
+	else
+		MemoryContextReset(cache->lifecycle_context);
+	old_context = MemoryContextSwitchTo(cache->lifecycle_context);
+	cache->lifecycle = decode_lifecycle(datum);
+	MemoryContextSwitchTo(old_context);
+	cache->fingerprint = fingerprint;
+	cache->length = length;
+	return cache->lifecycle;
+}
+
+/* The index of the stage of that name, or -1. */
+static int
+find_stage(const Lifecycle *lifecycle, const char *name)
+{
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		if (strcmp(lifecycle->stages[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+reject_stage(const Lifecycle *lifecycle, const char *name, const char *what, const char *hint)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", lifecycle->stages[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("stage \"%s\" is not %s of lifecycle \"%s\"", name, what, lifecycle->name),
+			 errdetail("Its stages are %s.", names.data),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/* The index of the stage of that name; it is an error if there is none. */
+int
+stage_by_name(const Lifecycle *lifecycle, const char *name)
+{
+	int			stage = find_stage(lifecycle, name);
+
+	if (stage < 0)
+		reject_stage(lifecycle, name, "a stage", NULL);
+	return stage;
+}
+
+/* The same among the steps: open, active and won stages. */
+int
+step_by_name(const Lifecycle *lifecycle, const char *name)
+{
+	int			stage = find_stage(lifecycle, name);
+
+	if (stage < 0 || stage >= lifecycle->step_count)
+		reject_stage(lifecycle, name, "a step", "Steps are the open, active and won stages.");
+	return stage;
+}
+
+/*
+ * Making one from arguments
+ */
+
+static void
+add_stage(Lifecycle *lifecycle, const char *name, StageCategory category)
+{
+	if (lifecycle->stage_count >= MAX_STAGES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("a lifecycle has at most %d stages", MAX_STAGES)));
+	if (lifecycle->stages == NULL)
+		lifecycle->stages = palloc0(sizeof(Stage) * MAX_STAGES);
+	lifecycle->stages[lifecycle->stage_count].name = name;
+	lifecycle->stages[lifecycle->stage_count++].category = category;
+}
+
+static char **
+text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argno);
+	Datum	   *elements;
+	bool	   *nulls;
+	char	  **result;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, count);
+	result = palloc(sizeof(char *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("option %s must not contain NULL", option)));
+		result[i] = TextDatumGetCString(elements[i]);
+	}
+	return result;
+}
+
+static void
+add_stages(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, StageCategory category, const char *option)
+{
+	int			count;
+	char	  **names;
+
+	if (PG_ARGISNULL(argno))
+		return;
+	names = text_array(fcinfo, argno, option, &count);
+	for (int i = 0; i < count; i++)
+		add_stage(lifecycle, names[i], category);
+}
+
+static int
+word_index(const Lifecycle *lifecycle, const char *option, const char *word, const char *const *words)
+{
+	StringInfoData choices;
+
+	for (int i = 0; words[i] != NULL; i++)
+		if (strcmp(words[i], word) == 0)
+			return i;
+	initStringInfo(&choices);
+	for (int i = 0; words[i] != NULL; i++)
+		appendStringInfo(&choices, "%s%s", i > 0 ? ", " : "", words[i]);
+	reject_definition(
+		lifecycle, psprintf("unknown %s \"%s\"", option, word), psprintf("Choose one of %s.", choices.data));
+}
+
+static int
+word_argument(const Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, const char *option,
+			  const char *const *words)
+{
+	if (PG_ARGISNULL(argno))
+		reject_definition(lifecycle, psprintf("option %s must not be NULL", option), "Leave it out for its default.");
+	return word_index(lifecycle, option, text_to_cstring(PG_GETARG_TEXT_PP(argno)), words);
+}
+
+static int
+compare_mark_ids(const void *a, const void *b)
+{
+	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
+}
+
+/* The mark ids in a list such as "1 5". */
+static void
+parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
+{
+	const char *p = list;
+
+	stage->marks = palloc(sizeof(uint16) * (strlen(list) / 2 + 1));
+	stage->mark_count = 0;
+	for (;;)
+	{
+		char	   *end;
+		long		mark;
+
+		while (isspace((unsigned char) *p))
+			p++;
+		if (*p == '\0')
+			break;
+		errno = 0;
+		mark = strtol(p, &end, 10);
+		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end != '\0' && !isspace((unsigned char) *end)))
+			reject_definition(lifecycle,
+							  psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
+									   stage->name,
+									   MAX_MARK_ID,
+									   list),
+							  "Separate several marks of one stage by spaces.");
+		stage->marks[stage->mark_count++] = (uint16) mark;
+		p = end;
+	}
+	qsort(stage->marks, stage->mark_count, sizeof(uint16), compare_mark_ids);
+	for (int m = 1; m < stage->mark_count; m++)
+		if (stage->marks[m] == stage->marks[m - 1])
+			reject_definition(
+				lifecycle, psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]), NULL);
+}
+
+/* One list for each stage; without lists, the stage numbered n is mark n. */
+static void
+set_marks(Lifecycle *lifecycle, char **lists, int count)
+{
+	bool		numbered = true;
+
+	if (lists != NULL && count != lifecycle->stage_count)
+		reject_definition(lifecycle,
+						  psprintf("marks has %d lists for %d stages", count, lifecycle->stage_count),
+						  "Give one list for each stage, in stage order.");
+	for (int i = 0; i < lifecycle->stage_count; i++)
+	{
+		Stage	   *stage = &lifecycle->stages[i];
+
+		parse_mark_list(lifecycle, stage, lists != NULL ? lists[i] : psprintf("%d", i + 1));
+		numbered &= stage->mark_count == 1 && stage->marks[0] == i + 1;
+	}
+	lifecycle->explicit_marks = !numbered;
+}
+
+static void
+set_window(Window *window, const Interval *interval)
+{
+	window->set = true;
+	window->months = interval->month;
+	window->days = interval->day;
+	window->usecs = interval->time;
+}
+
+static void
+set_step_within(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	int			steps = 0;
+
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		steps += lifecycle->stages[i].category <= CATEGORY_WON;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argno),
+					  INTERVALOID,
+					  sizeof(Interval),
+					  false,
+					  TYPALIGN_DOUBLE,
+					  &elements,
+					  &nulls,
+					  &count);
+	if (count != steps)
+		reject_definition(lifecycle,
+						  psprintf("step_within has %d intervals for %d steps", count, steps),
+						  "Give one for each open, active and won stage; the first is ignored, NULL is no limit.");
+	lifecycle->step_within = palloc0(sizeof(Window) * Max(steps, 1));
+	for (int i = 1; i < count; i++)
+		if (!nulls[i])
+			set_window(&lifecycle->step_within[i], DatumGetIntervalP(elements[i]));
+}
+
+static TimestampTz
+entry_bound(const Lifecycle *lifecycle, const RangeBound *bound, bool add_one, TimestampTz unbounded)
+{
+	TimestampTz at;
+
+	if (bound->infinite || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
+		return unbounded;
+	at = DatumGetTimestampTz(bound->val);
+	return add_one ? at + 1 : at;
+}
+
+/* A timestamp range as [from, to): instants are whole microseconds. */
+static void
+set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
+{
+	RangeType  *range = PG_GETARG_RANGE_P(argno);
+	TypeCacheEntry *type = range_get_typcache(fcinfo, RangeTypeGetOid(range));
+	RangeBound	lower;
+	RangeBound	upper;
+	bool		empty;
+
+	range_deserialize(type, range, &lower, &upper, &empty);
+	if (empty)
+		reject_definition(lifecycle, "entry_range is empty", "No entry would count.");
+	lifecycle->entry_from = entry_bound(lifecycle, &lower, !lower.inclusive, DT_NOBEGIN);
+	lifecycle->entry_to = entry_bound(lifecycle, &upper, upper.inclusive, DT_NOEND);
+}
+
+static Lifecycle *
+empty_lifecycle(const char *name)
+{
+	Lifecycle  *lifecycle = palloc0(sizeof(Lifecycle));
+
+	lifecycle->name = name;
+	lifecycle->time_zone = "UTC";
+	lifecycle->attempt = ATTEMPT_BEST;
+	lifecycle->entry_from = DT_NOBEGIN;
+	lifecycle->entry_to = DT_NOEND;
+	return lifecycle;
+}
+
+/* The canonical spelling of a zone, so that one zone has one fingerprint. */
+static const char *
+zone_name(const char *name)
+{
+	pg_tz	   *zone = pg_tzset(name);
+
+	return zone != NULL ? pstrdup(pg_get_timezone_name(zone)) : name;
+}
+
+/*
+ * lifecycle(name, stages, active, won, lost, no_decision, recycled, churned, marks, skip, attempt, within, step_within,
+ * times, entry_range, visits, unknown, time_zone)
+ */
+Datum
+revacct_lifecycle(PG_FUNCTION_ARGS)
+{
+	Lifecycle  *lifecycle;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the name of a lifecycle must not be NULL")));
+	lifecycle = empty_lifecycle(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	add_stages(lifecycle, fcinfo, 1, CATEGORY_OPEN, "stages");
+	add_stages(lifecycle, fcinfo, 2, CATEGORY_ACTIVE, "active");
+	if (!PG_ARGISNULL(3))
+		add_stage(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(3)), CATEGORY_WON);
+	add_stages(lifecycle, fcinfo, 4, CATEGORY_LOST, "lost");
+	add_stages(lifecycle, fcinfo, 5, CATEGORY_NO_DECISION, "no_decision");
+	add_stages(lifecycle, fcinfo, 6, CATEGORY_RECYCLED, "recycled");
+	add_stages(lifecycle, fcinfo, 7, CATEGORY_CHURNED, "churned");
+	if (PG_ARGISNULL(8))
+		set_marks(lifecycle, NULL, 0);
+	else
+	{
+		int			count;
+		char	  **lists = text_array(fcinfo, 8, "marks", &count);
+
+		set_marks(lifecycle, lists, count);
+	}
+	lifecycle->skip = word_argument(lifecycle, fcinfo, 9, "skip", skip_words);
+	lifecycle->attempt = word_argument(lifecycle, fcinfo, 10, "attempt", attempt_words);
+	if (!PG_ARGISNULL(11))
+		set_window(&lifecycle->within, PG_GETARG_INTERVAL_P(11));
+	if (!PG_ARGISNULL(12))
+		set_step_within(lifecycle, fcinfo, 12);
+	lifecycle->times = word_argument(lifecycle, fcinfo, 13, "times", times_words);
+	if (!PG_ARGISNULL(14))
+		set_entry_range(lifecycle, fcinfo, 14);
+	lifecycle->visits = word_argument(lifecycle, fcinfo, 15, "visits", visits_words);
+	lifecycle->unknown = word_argument(lifecycle, fcinfo, 16, "unknown", unknown_words);
+	if (!PG_ARGISNULL(17))
+		lifecycle->time_zone = zone_name(text_to_cstring(PG_GETARG_TEXT_PP(17)));
+	finish_lifecycle(lifecycle);
+	return lifecycle_as_value(lifecycle);
+}
+
+/*
+ * Text form
+ *
+ *	inbound: stages lead, mql; won customer; lost disqualified; skip impute; attempt best; ...
+ */
+
+static const char *const clause_of_category[STAGE_CATEGORIES] = {
+	"stages", "active", "won", "lost", "no_decision", "recycled", "churned",
+};
+
+/* A name as it is if that is clear, else in double quotes. */
+static void
+append_name(StringInfo out, const char *name)
+{
+	Size		len = strlen(name);
+	bool		plain = !isspace((unsigned char) name[0]) && !isspace((unsigned char) name[len - 1]);
+
+	for (const char *p = name; *p && plain; p++)
+		plain = strchr(",;:\"", *p) == NULL && !iscntrl((unsigned char) *p);
+	if (plain)
+	{
+		appendStringInfoString(out, name);
+		return;
+	}
+	appendStringInfoChar(out, '"');
+	for (const char *p = name; *p; p++)
+	{
+		if (*p == '"')
+			appendStringInfoChar(out, '"');
+		appendStringInfoChar(out, *p);
+	}
+	appendStringInfoChar(out, '"');
+}
+
+static void
+append_window_text(StringInfo out, const Window *window)
+{
+	const char *gap = "";
+
+	if (!window->set)
+	{
+		appendStringInfoChar(out, '-');
+		return;
+	}
+	if (window->months != 0)
+	{
+		appendStringInfo(out, "%d months", window->months);
+		gap = " ";
+	}
+	if (window->days != 0)
+	{
+		appendStringInfo(out, "%s%d days", gap, window->days);
+		gap = " ";
+	}
+	if (window->usecs % USECS_PER_SEC != 0)
+		appendStringInfo(out, "%s" INT64_FORMAT " microseconds", gap, window->usecs);
+	else if (window->usecs != 0 || *gap == '\0')
+		appendStringInfo(out, "%s" INT64_FORMAT " seconds", gap, window->usecs / USECS_PER_SEC);
+}
+
+static void
+append_stages_text(StringInfo out, const Lifecycle *lifecycle)
+{
+	for (int category = 0; category < STAGE_CATEGORIES; category++)
+	{
+		const char *gap = NULL;
+
+		for (int i = 0; i < lifecycle->stage_count; i++)
+		{
+			if ((int) lifecycle->stages[i].category != category)
+				continue;
+			if (gap == NULL)
+				appendStringInfo(out, "%s %s ", category == 0 || i == 0 ? "" : ";", clause_of_category[category]);
+			else
+				appendStringInfoString(out, gap);
+			append_name(out, lifecycle->stages[i].name);
+			gap = ", ";
+		}
+	}
+}
+
+Datum
+revacct_lifecycle_out(PG_FUNCTION_ARGS)
+{
+	Lifecycle  *lifecycle = decode_lifecycle(PG_GETARG_DATUM(0));
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_name(&out, lifecycle->name);
+	appendStringInfoChar(&out, ':');
+	append_stages_text(&out, lifecycle);
+	appendStringInfo(&out,
+					 "; skip %s; attempt %s; times %s; visits %s; unknown %s",
+					 skip_words[lifecycle->skip],
+					 attempt_words[lifecycle->attempt],
+					 times_words[lifecycle->times],
+					 visits_words[lifecycle->visits],
+					 unknown_words[lifecycle->unknown]);
+	if (lifecycle->within.set)
+	{
+		appendStringInfoString(&out, "; within ");
+		append_window_text(&out, &lifecycle->within);
+	}
+	for (int i = 0; lifecycle->step_within != NULL && i < lifecycle->step_count; i++)
+	{
+		appendStringInfoString(&out, i == 0 ? "; step_within " : ", ");
+		append_window_text(&out, &lifecycle->step_within[i]);
+	}
+	if (lifecycle->entry_from != DT_NOBEGIN)
+	{
+		appendStringInfoString(&out, "; entry_from \"");
+		append_instant(&out, lifecycle->entry_from);
+		appendStringInfoChar(&out, '"');
+	}
+	if (lifecycle->entry_to != DT_NOEND)
+	{
+		appendStringInfoString(&out, "; entry_before \"");
+		append_instant(&out, lifecycle->entry_to);
+		appendStringInfoChar(&out, '"');
+	}
+	for (int i = 0; lifecycle->explicit_marks && i < lifecycle->stage_count; i++)
+	{
+		appendStringInfoString(&out, i == 0 ? "; marks" : ",");
+		for (int m = 0; m < lifecycle->stages[i].mark_count; m++)
+			appendStringInfo(&out, " %d", lifecycle->stages[i].marks[m]);
+	}
+	if (strcmp(lifecycle->time_zone, "UTC") != 0)
+	{
+		appendStringInfoString(&out, "; time_zone ");
+		append_name(&out, lifecycle->time_zone);
+	}
+	PG_RETURN_CSTRING(out.data);
+}
+
+static void
+reject_text(const char *text, const char *at)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+			 errmsg("invalid input syntax for type lifecycle: \"%s\"", text),
+			 errdetail("Not understood from \"%s\" on.", at),
+			 errhint("Make a lifecycle with the function lifecycle(name, stages => ..., won => ..., ...).")));
+}
+
+static const char *
+skip_space(const char *p)
+{
+	while (isspace((unsigned char) *p))
+		p++;
+	return p;
+}
+
+/* A name up to the next separator, plain or in double quotes. */
+static char *
+parse_name(const char *text, const char **p)
+{
+	const char *start = *p = skip_space(*p);
+	StringInfoData name;
+
+	initStringInfo(&name);
+	if (**p == '"')
+	{
+		for ((*p)++; **p != '"' || (*p)[1] == '"'; (*p)++)
+		{
+			if (**p == '\0')
+				reject_text(text, start);
+			appendStringInfoChar(&name, **p);
+			if (**p == '"')
+				(*p)++;
+		}
+		*p = skip_space(*p + 1);
+	}
+	else
+	{
+		while (**p && strchr(",;:\"", **p) == NULL)
+			appendStringInfoChar(&name, *(*p)++);
+		while (name.len > 0 && isspace((unsigned char) name.data[name.len - 1]))
+			name.data[--name.len] = '\0';
+	}
+	if (**p && strchr(",;:", **p) == NULL)
+		reject_text(text, *p);
+	return name.data;
+}
+
+/* Items of a clause, separated by commas. */
+static char **
+parse_items(const char *text, const char **p, int *count)
+{
+	int			capacity = 8;
+	char	  **items = palloc(sizeof(char *) * capacity);
+
+	*count = 0;
+	for (;;)
+	{
+		if (*count == capacity)
+			items = repalloc(items, sizeof(char *) * (capacity *= 2));
+		items[(*count)++] = parse_name(text, p);
+		if (**p == ':')
+			reject_text(text, *p);
+		if (**p != ',')
+			return items;
+		(*p)++;
+	}
+}
+
+static void
+parse_window(const char *text, const char *item, Window *window)
+{
+	const char *p = item;
+
+	if (strcmp(item, "-") == 0)
+		return;
+	window->set = true;
+	while (*(p = skip_space(p)))
+	{
+		char	   *end;
+		int64		amount;
+
+		errno = 0;
+		amount = strtoi64(p, &end, 10);
+		if (end == p || errno != 0)
+			reject_text(text, item);
+		p = skip_space(end);
+		if (strncmp(p, "months", 6) == 0 && amount == (int32) amount)
+			window->months = (int32) amount, p += 6;
+		else if (strncmp(p, "days", 4) == 0 && amount == (int32) amount)
+			window->days = (int32) amount, p += 4;
+		else if (strncmp(p, "seconds", 7) == 0 && !pg_mul_s64_overflow(amount, USECS_PER_SEC, &window->usecs))
+			p += 7;
+		else if (strncmp(p, "microseconds", 12) == 0)
+			window->usecs = amount, p += 12;
+		else
+			reject_text(text, item);
+	}
+}
+
+static TimestampTz
+parse_entry(const char *text, const char *item)
+{
+	TimestampTz at;
+	const char *end = parse_instant(item, &at);
+
+	if (end == NULL || *end != '\0')
+		reject_text(text, item);
+	return at;
+}
+
+typedef struct Clauses
+{
+	char	  **marks;
+	int			mark_lists;
+	char	  **step_within;
+	int			step_windows;
+} Clauses;
+
+/* One clause: its keyword, a space, its items. */
+static void
+parse_clause(const char *text, const char **p, Lifecycle *lifecycle, Clauses *later)
+{
+	const char *start = *p = skip_space(*p);
+	Size		len = strcspn(*p, " ,;:\"");
+	char	   *keyword = pnstrdup(*p, len);
+	char	  **items;
+	int			count;
+
+	*p += len;
+	items = parse_items(text, p, &count);
+	for (int category = 0; category < STAGE_CATEGORIES; category++)
+	{
+		if (strcmp(keyword, clause_of_category[category]) != 0)
+			continue;
+		if (lifecycle->stage_count > 0 &&
+			(int) lifecycle->stages[lifecycle->stage_count - 1].category >= category)
+			reject_text(text, start);
+		for (int i = 0; i < count; i++)
+			add_stage(lifecycle, items[i], category);
+		return;
+	}
+	if (strcmp(keyword, "marks") == 0)
+	{
+		later->marks = items;
+		later->mark_lists = count;
+	}
+	else if (strcmp(keyword, "step_within") == 0)
+	{
+		later->step_within = items;
+		later->step_windows = count;
+	}
+	else if (count != 1)
+		reject_text(text, start);
+	else if (strcmp(keyword, "skip") == 0)
+		lifecycle->skip = word_index(lifecycle, keyword, items[0], skip_words);
+	else if (strcmp(keyword, "attempt") == 0)
+		lifecycle->attempt = word_index(lifecycle, keyword, items[0], attempt_words);
+	else if (strcmp(keyword, "times") == 0)
+		lifecycle->times = word_index(lifecycle, keyword, items[0], times_words);
+	else if (strcmp(keyword, "visits") == 0)
+		lifecycle->visits = word_index(lifecycle, keyword, items[0], visits_words);
+	else if (strcmp(keyword, "unknown") == 0)
+		lifecycle->unknown = word_index(lifecycle, keyword, items[0], unknown_words);
+	else if (strcmp(keyword, "within") == 0)
+		parse_window(text, items[0], &lifecycle->within);
+	else if (strcmp(keyword, "entry_from") == 0)
+		lifecycle->entry_from = parse_entry(text, items[0]);
+	else if (strcmp(keyword, "entry_before") == 0)
+		lifecycle->entry_to = parse_entry(text, items[0]);
+	else if (strcmp(keyword, "time_zone") == 0)
+		lifecycle->time_zone = zone_name(items[0]);
+	else
+		reject_text(text, start);
+}
+
+Datum
+revacct_lifecycle_in(PG_FUNCTION_ARGS)
+{
+	const char *text = PG_GETARG_CSTRING(0);
+	const char *p = text;
+	Lifecycle  *lifecycle = empty_lifecycle(parse_name(text, &p));
+	Clauses		later = {0};
+	int			steps = 0;
+
+	if (*p != ':')
+		reject_text(text, p);
+	do
+	{
+		p++;
+		parse_clause(text, &p, lifecycle, &later);
+	} while (*p == ';');
+	if (*p != '\0')
+		reject_text(text, p);
+	set_marks(lifecycle, later.marks, later.mark_lists);
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		steps += lifecycle->stages[i].category <= CATEGORY_WON;
+	if (later.step_within != NULL)
+	{
+		if (later.step_windows != steps)
+			reject_text(text, later.step_within[0]);
+		lifecycle->step_within = palloc0(sizeof(Window) * steps);
+		for (int i = 0; i < steps; i++)
+			parse_window(text, later.step_within[i], &lifecycle->step_within[i]);
+	}
+	finish_lifecycle(lifecycle);
+	return lifecycle_as_value(lifecycle);
+}
+
+/* The stored bytes. */
+Datum
+revacct_lifecycle_send(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(0))));
+}
+
+Datum
+revacct_lifecycle_recv(PG_FUNCTION_ARGS)
+{
+	StringInfoData bytes = message_bytes((StringInfo) PG_GETARG_POINTER(0));
+
+	check_lifecycle_bytes(bytes.data, bytes.len, BYTES_RECEIVED);
+	return bytes_as_varlena(&bytes);
+}
+
+/*
+ * Questions
+ */
+
+/* The mark of a stage, by name; an unknown stage is an error, or UNKNOWN_MARK if the lifecycle counts those. */
+Datum
+revacct_lifecycle_mark(PG_FUNCTION_ARGS)
+{
+	Lifecycle  *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(0));
+	text	   *argument = PG_GETARG_TEXT_PP(1);
+	const char *name = VARDATA_ANY(argument);
+	Size		len = VARSIZE_ANY_EXHDR(argument);
+
+	for (int i = 0; i < lifecycle->stage_count; i++)
+		if (strncmp(lifecycle->stages[i].name, name, len) == 0 && lifecycle->stages[i].name[len] == '\0')
+			PG_RETURN_INT32(lifecycle->stages[i].marks[0]);
+	if (lifecycle->unknown == UNKNOWN_ERROR)
+		reject_stage(lifecycle,
+					 text_to_cstring(argument),
+					 "a stage",
+					 "Add the stage, or make the lifecycle with unknown => 'count' to count such marks apart.");
+	PG_RETURN_INT32(UNKNOWN_MARK);
+}
+
+Datum
+revacct_lifecycle_fingerprint(PG_FUNCTION_ARGS)
+{
+	Size		length;
+
+	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(lifecycle_fingerprint(PG_GETARG_DATUM(0), &length))));
+}
+
+/* entered(journey, lifecycle, stage): the first time a mark of the stage was set. */
+Datum
+revacct_lifecycle_entered(PG_FUNCTION_ARGS)
+{
+	Lifecycle  *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
+	const Stage *stage = &lifecycle->stages[stage_by_name(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(2)))];
+	History    *history = &call_cache(fcinfo)->history;
+
+	read_history(history, PG_GETARG_DATUM(0));
+	for (int i = 0; i < history->count; i++)
+		for (int m = 0; m < stage->mark_count; m++)
+			if (history->mark[i] == stage->marks[m])
+				PG_RETURN_TIMESTAMPTZ(history->at[i]);
+	PG_RETURN_NULL();
+}
+
+/* current_stage(journey, lifecycle, at): the stage of the last stage mark at or before an instant. */
+Datum
+revacct_lifecycle_current_stage(PG_FUNCTION_ARGS)
+{
+	Lifecycle  *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
+	History    *history = &call_cache(fcinfo)->history;
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
+	int			current = -1;
+	int			tied = -1;
+
+	read_history(history, PG_GETARG_DATUM(0));
+	for (int i = 0; i < history->count && history->at[i] <= at; i++)
+	{
+		/* of tied marks, the last in stage order */
+		if (i == 0 || !tied_with_previous(history, i))
+			tied = -1;
+		tied = Max(tied, stage_of_mark(lifecycle, history->mark[i]));
+		if (tied >= 0)
+			current = tied;
+	}
+	if (current < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(lifecycle->stages[current].name));
+}
