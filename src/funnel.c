@@ -22,6 +22,7 @@
  */
 #include "attempts.h"
 #include "pack.h"
+#include "shapes.h"
 #include "statistics.h"
 #include "sums.h"
 
@@ -116,6 +117,9 @@ typedef struct FunnelRun
 	FunnelState *state;
 	int64		amount;
 	bool		has_amount;
+	int			taken_count;
+	Attempt		taken;			/* the last one */
+	ShapeTable	shapes;
 } FunnelRun;
 
 PG_FUNCTION_INFO_V1(revacct_funnel_add_journey);
@@ -266,27 +270,18 @@ add_state(FunnelState *to, const FunnelState *from)
 	}
 }
 
-static uint64
+static inline uint64
 width_limit(int width)
 {
 	return width == 2 ? PG_UINT16_MAX : width == 4 ? PG_UINT32_MAX : PG_UINT64_MAX;
 }
 
-/* A state with cells for that many more marks, sums for that much more time, and amounts if asked. */
-static FunnelState *
-with_room(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
+static pg_noinline FunnelState *
+widened_state(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
 {
 	int			width = state->width;
 	FunnelState *wider;
 
-	if (likely(state->cell_bound + marks <= width_limit(width) && (!has_amounts || state->has_amounts) &&
-			   (width == 8 || state->time_bound + time <= (uint64) PG_INT64_MAX)))
-	{
-		state->cell_bound += marks;
-		if (width < 8)
-			state->time_bound += time;
-		return state;
-	}
 	if (state->time_bound + time > (uint64) PG_INT64_MAX)
 		width = 8;
 	while (state->cell_bound + marks > width_limit(width) && width < 8)
@@ -302,6 +297,18 @@ with_room(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
 	wider->cell_bound = state->cell_bound + marks;
 	wider->time_bound = width == 8 ? 0 : state->time_bound + time;
 	return wider;
+}
+
+/* A state with cells for that many more marks, sums for that much more time, and amounts if asked. */
+static inline FunnelState *
+with_room(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
+{
+	if (unlikely(state->cell_bound + marks > width_limit(state->width) || has_amounts > state->has_amounts ||
+				 (state->width < 8 && state->time_bound + time > (uint64) PG_INT64_MAX)))
+		return widened_state(state, marks, time, has_amounts);
+	state->cell_bound += marks;
+	state->time_bound += state->width < 8 ? time : 0;
+	return state;
 }
 
 /*
@@ -386,19 +393,168 @@ count_history(FunnelState *state, const AttemptRun *run)
 		add_to_cell(cells, state->width, CELL_UNKNOWN_MARKS, run->unknown_marks);
 }
 
-/* The time sums of one history are at most the time it spans, once for each attempt (which do not overlap) and step. */
+/* The time sums of one history are at most the time it spans, since its attempts do not overlap. */
 static inline uint64
 time_spanned(const History *history)
 {
 	return history->count == 0 ? 0 : (uint64) (history->at[history->count - 1] - history->at[0]);
 }
 
+/* Read a history in full. */
 static void
-read_into(FunnelRun *funnel, History *history)
+read_into(FunnelRun *funnel, History *history, bool has_amounts)
 {
+	funnel->state = with_room(funnel->state, history->count + 1, time_spanned(history), has_amounts);
 	begin_attempt_run(&funnel->run, funnel->run.lifecycle, funnel->run.as_of);
 	run_attempts(&funnel->run, history);
 	count_history(funnel->state, &funnel->run);
+}
+
+/*
+ * Shapes
+ */
+
+static void
+note_taken(AttemptRun *run, const Attempt *attempt)
+{
+	FunnelRun  *funnel = (FunnelRun *) run;
+
+	funnel->taken_count++;
+	funnel->taken = *attempt;
+}
+
+/* Each of the steps raises its cell once, or as often as counts says; more than there is room for is not simple. */
+static void
+add_shape_cells(Shape *shape, uint64 steps, int cell, const uint32 *counts)
+{
+	for (; steps != 0; steps &= steps - 1)
+	{
+		int			step = pg_rightmost_one_pos64(steps);
+
+		for (uint32 i = counts == NULL ? 1 : counts[step]; i > 0; i--)
+		{
+			if (shape->cell_count == SHAPE_CELLS)
+			{
+				shape->simple = false;
+				return;
+			}
+			shape->cells[shape->cell_count++] = step_cell(step, cell);
+		}
+	}
+}
+
+static int
+mark_at(const History *history, TimestampTz at)
+{
+	int			i = 0;
+
+	while (history->at[i] != at)
+		i++;
+	return i;
+}
+
+/* Work out what histories of this shape do. */
+static pg_noinline void
+learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, History *history, Shape *shape)
+{
+	const Attempt *attempt = &funnel->taken;
+	uint64		below;
+
+	reserve_history(history, SHAPE_MARKS);
+	history->count = shaped->count;
+	history->has_seq = false;
+	for (int i = 0; i < shaped->count; i++)
+	{
+		history->at[i] = shaped->first_at + (int64) shaped->offsets[i] * unit_usecs;
+		history->mark[i] = shaped->key >> (5 * (shaped->count - 1 - i)) & 0x1F;
+	}
+	funnel->taken_count = 0;
+	funnel->run.take = note_taken;
+	begin_attempt_run(&funnel->run, funnel->run.lifecycle, funnel->run.as_of);
+	run_attempts(&funnel->run, history);
+	funnel->run.take = take_attempt;
+
+	/* which of several attempts counts may depend on their times, which are not part of the shape */
+	shape->key = shaped->key;
+	shape->simple = funnel->run.attempts <= 1 && funnel->run.unknown_marks == 0;
+	shape->cell_count = shape->time_count = 0;
+	shape->cells[shape->cell_count++] = CELL_SUBJECTS;
+	if (funnel->run.attempts > 0)
+		shape->cells[shape->cell_count++] = CELL_ATTEMPTS;
+	if (funnel->run.recycled > 0)
+		shape->cells[shape->cell_count++] = CELL_RECYCLED;
+	if (!shape->simple || funnel->taken_count == 0)
+		return;
+	below = steps_below(attempt->level);
+	shape->cells[shape->cell_count++] = step_cell(attempt->level, attempt->outcome);
+	add_shape_cells(shape, below & ~attempt->observed, CELL_MISSING, NULL);
+	add_shape_cells(shape, below & attempt->observed & ~attempt->timed, CELL_UNTIMED, NULL);
+	add_shape_cells(shape, attempt->repeated, CELL_REPEATS, attempt->repeats);
+	add_shape_cells(shape, attempt->regressed, CELL_REGRESSES, attempt->regresses);
+	for (uint64 steps = attempt->timed; steps != 0; steps &= steps - 1)
+	{
+		int			step = pg_rightmost_one_pos64(steps);
+		ShapeTime  *time = &shape->times[shape->time_count++];
+
+		time->step = step;
+		time->from = mark_at(history, attempt->first_at[step]);
+		time->to = mark_at(history, attempt->converted_at[step]);
+	}
+}
+
+static pg_attribute_always_inline void
+apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped, int64 unit_usecs, int width)
+{
+	char	   *cells = cells_of(state);
+
+	for (int i = 0; i < shape->cell_count; i++)
+		add_to_cell(cells, width, shape->cells[i], 1);
+	for (int i = 0; i < shape->time_count; i++)
+	{
+		const ShapeTime *time = &shape->times[i];
+
+		add_to_time(state->data,
+					width,
+					time->step,
+					(int64) (shaped->offsets[time->to] - shaped->offsets[time->from]) * unit_usecs);
+	}
+}
+
+/*
+ * Read the next count marks (if negative: all up to the end) by their shape. False if that cannot be done: then nothing
+ * has been read.
+ */
+static pg_attribute_always_inline bool
+read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, History *history)
+{
+	ShapedHistory shaped;
+	Shape	   *shape;
+	int64		unit_usecs = time_unit_usecs[unit];
+	const uint8 *start = reader->p;
+
+	if (!read_shaped_history(&shaped, reader, count, unit_usecs, &funnel->shapes, funnel->run.as_of))
+		return false;
+	shape = shape_slot(&funnel->shapes, shaped.key);
+	funnel->shapes.reads++;
+	if (unlikely(shape->key != shaped.key))
+	{
+		note_miss(&funnel->shapes);
+		learn_shape(funnel, &shaped, unit_usecs, history, shape);
+	}
+	if (unlikely(!shape->simple))
+	{
+		reader->p = start;
+		return false;
+	}
+	funnel->state = with_room(
+		funnel->state, shaped.count + 1, shaped.offsets[shaped.count - 1] * (uint64) unit_usecs, false);
+	if (likely(funnel->state->width == 4))
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, 4);
+	else if (funnel->state->width == 2)
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, 2);
+	else
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, 8);
+	return true;
 }
 
 static inline void
@@ -414,7 +570,7 @@ check_same(const FunnelState *state, uint64 fingerprint, TimestampTz as_of)
  * Set up a transition with a lifecycle in argument 2 and as_of in argument 3: the run and the state, which is made if
  * argument 0 is NULL.
  */
-static void
+static inline void
 begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 {
 	CallCache  *cache = call_cache(fcinfo);
@@ -434,6 +590,7 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 	funnel->run.take = take_attempt;
 	funnel->run.see = NULL;
 	funnel->has_amount = false;
+	prepare_shapes(&funnel->shapes, lifecycle);
 	if (likely(!PG_ARGISNULL(0)))
 	{
 		funnel->state = writable_state(fcinfo, 0);
@@ -486,6 +643,8 @@ revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 {
 	FunnelRun  *funnel;
 	History    *history;
+	ByteReader	reader;
+	int			unit;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -495,6 +654,10 @@ revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 	}
 	begin_transition(fcinfo, &funnel);
 	history = &call_cache(fcinfo)->history;
+	if (likely(PG_NARGS() == 4) && likely(open_journey(&reader, PG_GETARG_DATUM(1), &unit)) &&
+		read_by_shape(funnel, &reader, -1, unit, history))
+		PG_RETURN_POINTER(funnel->state);
+
 	read_history(history, PG_GETARG_DATUM(1));
 	if (PG_NARGS() > 4)
 	{
@@ -502,8 +665,7 @@ revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 		if (funnel->has_amount)
 			funnel->amount = scaled_amount(PG_GETARG_NUMERIC(4));
 	}
-	funnel->state = with_room(funnel->state, history->count + 1, time_spanned(history), PG_NARGS() > 4);
-	read_into(funnel, history);
+	read_into(funnel, history, PG_NARGS() > 4);
 	PG_RETURN_POINTER(funnel->state);
 }
 
@@ -514,6 +676,7 @@ revacct_funnel_add_pack(PG_FUNCTION_ARGS)
 	FunnelRun  *funnel;
 	History    *history;
 	PackReader	pack;
+	int			count;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -524,11 +687,13 @@ revacct_funnel_add_pack(PG_FUNCTION_ARGS)
 	begin_transition(fcinfo, &funnel);
 	history = &call_cache(fcinfo)->history;
 	open_pack(&pack, PG_GETARG_DATUM(1));
-	while (next_history(&pack, history))
+	while (next_subject(&pack, &count))
 	{
 		CHECK_FOR_INTERRUPTS();
-		funnel->state = with_room(funnel->state, history->count + 1, time_spanned(history), false);
-		read_into(funnel, history);
+		if (likely(!pack.extras) && likely(read_by_shape(funnel, &pack.reader, count, pack.unit, history)))
+			continue;
+		read_history_body(history, &pack.reader, count, pack.unit, pack.extras);
+		read_into(funnel, history, false);
 	}
 	PG_RETURN_POINTER(funnel->state);
 }

@@ -419,6 +419,14 @@ grow_history(History *history, int needed)
 	history->capacity = capacity;
 }
 
+/* Make room for that many marks. */
+void
+reserve_history(History *history, int count)
+{
+	if (count > history->capacity)
+		grow_history(history, count);
+}
+
 /* One mark of a history that has extras, whose seq is compared with the one before. */
 static inline void
 read_seq(History *history, ByteReader *reader, int i, Mark *before)

@@ -74,7 +74,20 @@ extern int	count_body(ByteReader reader, bool extras);
 extern Datum revacct_journey_final(PG_FUNCTION_ARGS);
 extern Datum marks_as_journey(const Mark *marks, int count);
 extern Mark *journey_as_marks(Datum journey, int *count);
+extern void reserve_history(History *history, int count);
 extern void read_history(History *history, Datum journey);
 extern void read_history_body(History *history, ByteReader *reader, int count, int unit, bool extras);
+
+/* Begin to read a stored journey without extras; false if it is something else, and must be read as a history. */
+static inline bool
+open_journey(ByteReader *reader, Datum journey, int *unit)
+{
+	uint8		header;
+
+	reader_over_datum(reader, journey, "journey");
+	header = read_byte(reader);
+	*unit = JOURNEY_UNIT(header);
+	return (header & ~(0x07 << 3)) == REVACCT_VERSION_BYTE && *unit < TIME_UNITS;
+}
 
 #endif							/* REVACCT_JOURNEY_H */

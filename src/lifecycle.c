@@ -33,7 +33,6 @@
 #include "utils/typcache.h"
 
 #define TYPE_NAME "lifecycle"
-#define HEADER_BYTES 9
 
 #define HAS_WITHIN 0x01
 #define HAS_ENTRY_FROM 0x02
@@ -504,21 +503,6 @@ decode_lifecycle(Datum datum)
 	return read_lifecycle(reader);
 }
 
-/* The fingerprint of a lifecycle value without reading the rest; also its length in bytes. */
-uint64
-lifecycle_fingerprint(Datum datum, Size *length)
-{
-	ByteReader	reader;
-	uint64		fingerprint;
-
-	reader_over_datum(&reader, datum, TYPE_NAME);
-	*length = reader.end - reader.p;
-	if (*length < HEADER_BYTES)
-		broken(&reader);
-	memcpy(&fingerprint, reader.p + 1, sizeof(fingerprint));
-	return pg_ntoh64(fingerprint);
-}
-
 char *
 fingerprint_text(uint64 fingerprint)
 {
@@ -564,30 +548,20 @@ report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b)
  */
 
 CallCache *
-call_cache(FunctionCallInfo fcinfo)
+new_call_cache(FunctionCallInfo fcinfo)
 {
-	CallCache  *cache = fcinfo->flinfo->fn_extra;
+	CallCache  *cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCache));
 
-	if (unlikely(cache == NULL))
-	{
-		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCache));
-		cache->history.context = fcinfo->flinfo->fn_mcxt;
-		fcinfo->flinfo->fn_extra = cache;
-	}
+	cache->history.context = fcinfo->flinfo->fn_mcxt;
+	fcinfo->flinfo->fn_extra = cache;
 	return cache;
 }
 
-/* The lifecycle in a datum, read once for as long as it stays the same. */
-Lifecycle *
-lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
+/* Read a lifecycle for the rows to come. */
+void
+cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum)
 {
-	CallCache  *cache = call_cache(fcinfo);
-	Size		length;
-	uint64		fingerprint = lifecycle_fingerprint(datum, &length);
 	MemoryContext old_context;
-
-	if (likely(cache->lifecycle != NULL && cache->fingerprint == fingerprint && cache->length == length))
-		return cache->lifecycle;
 
 	cache->lifecycle = NULL;
 	if (cache->lifecycle_context == NULL)
@@ -595,12 +569,10 @@ lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
 			AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "revacct lifecycle", ALLOCSET_SMALL_SIZES);
 	else
 		MemoryContextReset(cache->lifecycle_context);
+	cache->fingerprint = lifecycle_fingerprint(datum, &cache->length);
 	old_context = MemoryContextSwitchTo(cache->lifecycle_context);
 	cache->lifecycle = decode_lifecycle(datum);
 	MemoryContextSwitchTo(old_context);
-	cache->fingerprint = fingerprint;
-	cache->length = length;
-	return cache->lifecycle;
 }
 
 /* The index of the stage of that name, or -1. */

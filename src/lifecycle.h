@@ -124,17 +124,54 @@ typedef struct CallCache
 	void	   *scratch;
 } CallCache;
 
-extern CallCache *call_cache(FunctionCallInfo fcinfo);
-extern Lifecycle *lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum);
+extern CallCache *new_call_cache(FunctionCallInfo fcinfo);
+extern void cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum);
 extern Lifecycle *decode_lifecycle(Datum datum);
 extern void check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
-extern uint64 lifecycle_fingerprint(Datum datum, Size *length);
 extern char *fingerprint_text(uint64 fingerprint);
 extern void report_definition_mismatch(uint64 a, uint64 b) pg_attribute_noreturn();
 extern void report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b) pg_attribute_noreturn();
 extern TimestampTz window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start);
 extern int	stage_by_name(const Lifecycle *lifecycle, const char *name);
 extern int	step_by_name(const Lifecycle *lifecycle, const char *name);
+
+#define LIFECYCLE_HEADER_BYTES 9	/* version, fingerprint */
+
+/* The fingerprint of a lifecycle value without reading the rest; also its length in bytes. */
+static inline uint64
+lifecycle_fingerprint(Datum datum, Size *length)
+{
+	ByteReader	reader;
+	uint64		fingerprint;
+
+	reader_over_datum(&reader, datum, "lifecycle");
+	*length = reader.end - reader.p;
+	if (unlikely(*length < LIFECYCLE_HEADER_BYTES))
+		broken(&reader);
+	memcpy(&fingerprint, reader.p + 1, sizeof(fingerprint));
+	return pg_ntoh64(fingerprint);
+}
+
+static inline CallCache *
+call_cache(FunctionCallInfo fcinfo)
+{
+	CallCache  *cache = fcinfo->flinfo->fn_extra;
+
+	return likely(cache != NULL) ? cache : new_call_cache(fcinfo);
+}
+
+/* The lifecycle in a datum, read once for as long as it stays the same. */
+static inline Lifecycle *
+lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
+{
+	CallCache  *cache = call_cache(fcinfo);
+	Size		length;
+	uint64		fingerprint = lifecycle_fingerprint(datum, &length);
+
+	if (unlikely(cache->lifecycle == NULL || cache->fingerprint != fingerprint || cache->length != length))
+		cache_lifecycle(cache, fcinfo, datum);
+	return cache->lifecycle;
+}
 
 /* The stage a mark means, or -1. */
 static inline int

@@ -273,7 +273,8 @@ open_pack(PackReader *pack, Datum datum)
 	open_pack_bytes(pack, reader);
 }
 
-static void
+/* Read a key that is no number. */
+void
 read_text_key(PackReader *pack)
 {
 	uint64		shared;
@@ -286,34 +287,6 @@ read_text_key(PackReader *pack)
 	pack->text.len = (int) shared;
 	pack->text.data[shared] = '\0';
 	appendBinaryStringInfo(&pack->text, (const char *) read_bytes(&pack->reader, rest), (int) rest);
-}
-
-/* Read the next subject's key and number of marks; false at the end. */
-static inline bool
-next_subject(PackReader *pack, int *count)
-{
-	if (pack->remaining == 0)
-	{
-		if (pack->reader.p != pack->reader.end)
-			broken(&pack->reader);
-		return false;
-	}
-	pack->remaining--;
-	pack->is_number = pack->numbers > 0;
-	if (likely(pack->is_number))
-	{
-		uint64		distance = read_varint(&pack->reader);
-
-		pack->numbers--;
-		pack->number = pack->first ? unzigzag(distance) : (int64) ((uint64) pack->number + distance);
-	}
-	else
-		read_text_key(pack);
-	pack->first = false;
-	*count = (int) read_bounded(&pack->reader, MAX_MARKS_PER_JOURNEY);
-	if (unlikely(*count == 0))
-		broken(&pack->reader);
-	return true;
 }
 
 /* Read the next subject's history; false at the end. */

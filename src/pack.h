@@ -22,6 +22,35 @@ typedef struct PackReader
 } PackReader;
 
 extern void open_pack(PackReader *pack, Datum datum);
+extern void read_text_key(PackReader *pack);
 extern bool next_history(PackReader *pack, History *history);
+
+/* Read the next subject's key and number of marks; false at the end. */
+static inline bool
+next_subject(PackReader *pack, int *count)
+{
+	if (pack->remaining == 0)
+	{
+		if (pack->reader.p != pack->reader.end)
+			broken(&pack->reader);
+		return false;
+	}
+	pack->remaining--;
+	pack->is_number = pack->numbers > 0;
+	if (likely(pack->is_number))
+	{
+		uint64		distance = read_varint(&pack->reader);
+
+		pack->numbers--;
+		pack->number = pack->first ? unzigzag(distance) : (int64) ((uint64) pack->number + distance);
+	}
+	else
+		read_text_key(pack);
+	pack->first = false;
+	*count = (int) read_bounded(&pack->reader, MAX_MARKS_PER_JOURNEY);
+	if (unlikely(*count == 0))
+		broken(&pack->reader);
+	return true;
+}
 
 #endif							/* REVACCT_PACK_H */

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "common/int.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "port/pg_bitutils.h"
@@ -87,8 +88,10 @@ extern void check_value_size(Size bytes, const char *type_name, const char *hint
 static inline void
 reader_over_datum(ByteReader *reader, Datum datum, const char *type_name)
 {
-	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
 
+	if (unlikely(VARATT_IS_COMPRESSED(value) || VARATT_IS_EXTERNAL(value)))
+		value = pg_detoast_datum(value);
 	reader->p = (const uint8 *) VARDATA_ANY(value);
 	reader->end = reader->p + VARSIZE_ANY_EXHDR(value);
 	reader->type_name = type_name;

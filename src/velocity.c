@@ -30,6 +30,7 @@
 #define TYPE_NAME "velocity_summary"
 #define HAS_SINCE 0x01
 #define ENTRIES_PER_STAGE 2048	/* at most so many wait, for each stage: 32 kB */
+#define MIN_ENTRIES 64
 
 typedef struct VelocityState
 {
@@ -246,23 +247,26 @@ append_all(StringInfo out, const VelocityState *state)
 	pfree(entries);
 }
 
-/* The same state with nothing waiting. */
+/* The same state with nothing waiting: in its place, if what it has become leaves room for entries. */
 static VelocityState *
 settled_state(VelocityState *state)
 {
 	StringInfoData bytes;
-	VelocityState *result;
 
 	initStringInfo(&bytes);
 	append_all(&bytes, state);
-	result = new_state(&bytes,
-					   state->stage_count,
-					   state->fingerprint,
-					   state->as_of,
-					   state->since,
-					   entry_capacity(state));
+	if (offsetof(VelocityState, data) + MAXALIGN(bytes.len) + MIN_ENTRIES * sizeof(DurationEntry) <= VARSIZE(state))
+	{
+		memcpy(state->data, bytes.data, bytes.len);
+		state->stored_length = bytes.len;
+		state->subjects = state->unknown_marks = 0;
+		state->waiting = 0;
+	}
+	else
+		state = new_state(
+			&bytes, state->stage_count, state->fingerprint, state->as_of, state->since, entry_capacity(state));
 	pfree(bytes.data);
-	return result;
+	return state;
 }
 
 static pg_noinline VelocityState *
@@ -270,8 +274,7 @@ room_for_entry(VelocityState *state)
 {
 	if (state->waiting >= (uint32) ENTRIES_PER_STAGE * state->stage_count)
 		return settled_state(state);
-	return grown_state(
-		state, (char *) (entries_of(state) + state->waiting + 1) - (char *) state);
+	return grown_state(state, (char *) (entries_of(state) + state->waiting + 1) - (char *) state);
 }
 
 static inline void
