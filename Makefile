@@ -31,6 +31,9 @@ ifdef WERROR
 PG_CFLAGS += -Werror
 endif
 
+# Our functions' names are ours alone: the file says why.
+SHLIB_LINK = -Wl,--version-script=src/exports.map
+
 # No LLVM bitcode: building it needs the very clang PostgreSQL was built with, and all it could give is inlining of these
 # functions into JIT-compiled expressions, whose time goes elsewhere.
 override with_llvm := no
@@ -53,6 +56,7 @@ endif
 
 # PGXS does not follow #include, and there are few headers.
 $(OBJS): $(wildcard src/*.h)
+revacct.so: src/exports.map
 
 $(INSTALL_SQL): $(ROOMS:%=sql/%.sql) revacct.control Makefile
 	@mkdir -p $(@D)
@@ -81,7 +85,7 @@ check-sanitizers:
 	@$(run) scripts/check-sanitizers
 
 bench:
-	@$(run) scripts/bench
+	@$(run) bench/run
 
 format:
 	$(CLANG_FORMAT) -i src/*.[ch]

@@ -37,7 +37,7 @@ COMMENT ON FUNCTION lifecycle_send(lifecycle) IS
 
 CREATE TYPE lifecycle (
     INPUT = lifecycle_in, OUTPUT = lifecycle_out, RECEIVE = lifecycle_recv, SEND = lifecycle_send,
-    INTERNALLENGTH = variable, ALIGNMENT = int4, STORAGE = extended
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
 );
 COMMENT ON TYPE lifecycle IS
 'A definition: the stages of a funnel in order, what each means, and the rules by which attempts are counted. Made by the function lifecycle(); immutable; known by its fingerprint. Its text form can be read back.';
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION journey_send(journey) IS
 
 CREATE TYPE journey (
     INPUT = journey_in, OUTPUT = journey_out, RECEIVE = journey_recv, SEND = journey_send,
-    INTERNALLENGTH = variable, ALIGNMENT = int4, STORAGE = extended
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
 );
 COMMENT ON TYPE journey IS
 'What happened to one subject: a set of marks (time, mark, optional value, optional sequence number), in time order. Text form {mark@time[=value][#seq], ...} with times in UTC. At most 1,048,576 marks.';
@@ -111,7 +111,7 @@ COMMENT ON FUNCTION journey_pack_send(journey_pack) IS
 
 CREATE TYPE journey_pack (
     INPUT = journey_pack_in, OUTPUT = journey_pack_out, RECEIVE = journey_pack_recv, SEND = journey_pack_send,
-    INTERNALLENGTH = variable, ALIGNMENT = int4, STORAGE = main
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = main
 );
 COMMENT ON TYPE journey_pack IS
 'The journeys of many subjects in one value, in order of subject. Aggregates take a pack as they take journeys, with the same result, and much faster. At most 1 GB.';
@@ -148,7 +148,7 @@ COMMENT ON FUNCTION funnel_summary_send(funnel_summary) IS
 
 CREATE TYPE funnel_summary (
     INPUT = funnel_summary_in, OUTPUT = funnel_summary_out, RECEIVE = funnel_summary_recv, SEND = funnel_summary_send,
-    INTERNALLENGTH = variable, ALIGNMENT = int4, STORAGE = extended
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
 );
 COMMENT ON TYPE funnel_summary IS
 'What funnel_conversion measures: counts, exact sums of times and amounts, and the lifecycle that made it. Merged by rollup(), which refuses summaries of another lifecycle or time.';
@@ -185,7 +185,7 @@ COMMENT ON FUNCTION velocity_summary_send(velocity_summary) IS
 
 CREATE TYPE velocity_summary (
     INPUT = velocity_summary_in, OUTPUT = velocity_summary_out, RECEIVE = velocity_summary_recv, SEND = velocity_summary_send,
-    INTERNALLENGTH = variable, ALIGNMENT = int4, STORAGE = extended
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
 );
 COMMENT ON TYPE velocity_summary IS
 'What stage_velocity measures: for each stage how long visits took and how they ended, open ones included. Exact up to 4,096 distinct durations a stage, then in bins that are within 1 %. Merged by rollup(), which refuses summaries of another lifecycle or time.';

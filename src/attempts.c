@@ -9,7 +9,13 @@
 #include "miscadmin.h"
 
 const char *const outcome_names[OUTCOMES] = {
-	"in_progress", "expired", "won", "lost", "no_decision", "recycled", "churned",
+	"in_progress",
+	"expired",
+	"won",
+	"lost",
+	"no_decision",
+	"recycled",
+	"churned",
 };
 
 void
@@ -40,7 +46,7 @@ is_better(const Attempt *a, const Attempt *b)
 void
 end_attempt(AttemptRun *run, Attempt *attempt)
 {
-	bool		keep = false;
+	bool keep = false;
 
 	run->is_open = false;
 	attempt->number = ++run->attempts;
@@ -96,7 +102,7 @@ expire(AttemptRun *run, Attempt *attempt, TimestampTz seen_at)
 static inline void
 open_attempt(AttemptRun *run, int step, TimestampTz at)
 {
-	Attempt    *attempt = run->current;
+	Attempt *attempt = run->current;
 
 	run->is_open = true;
 	run->current_step = step;
@@ -113,7 +119,7 @@ open_attempt(AttemptRun *run, int step, TimestampTz at)
 static inline void
 convert_earlier(Attempt *attempt, int step, TimestampTz at)
 {
-	uint64		waiting = attempt->observed & ~attempt->timed & steps_below(step);
+	uint64 waiting = attempt->observed & ~attempt->timed & steps_below(step);
 
 	attempt->timed |= waiting;
 	while (waiting != 0)
@@ -153,8 +159,8 @@ revisit(AttemptRun *run, Attempt *attempt, int step, TimestampTz at)
 typedef enum Reach
 {
 	REACHED,
-	REACHED_LATE,				/* the step's own window had closed */
-	NOT_LATER					/* times must increase, and this one does not */
+	REACHED_LATE, /* the step's own window had closed */
+	NOT_LATER	  /* times must increase, and this one does not */
 } Reach;
 
 /* A mark above the level. */
@@ -206,7 +212,7 @@ finish(AttemptRun *run, Outcome outcome, TimestampTz at)
 static void
 read_won(AttemptRun *run, int step, TimestampTz at)
 {
-	Reach		reach = REACHED;
+	Reach reach = REACHED;
 
 	if (!run->is_open)
 		open_attempt(run, step, at);
@@ -238,7 +244,7 @@ finish_run(AttemptRun *run)
 {
 	if (run->is_open)
 	{
-		Attempt    *attempt = run->current;
+		Attempt *attempt = run->current;
 
 		if (unlikely(run->as_of > attempt->deadline || run->as_of > steps_close_at(run->lifecycle, attempt)))
 			expire(run, attempt, DT_NOEND);
@@ -253,8 +259,8 @@ finish_run(AttemptRun *run)
 static void
 sort_by_stage(const Lifecycle *lifecycle, uint16 *marks, int count)
 {
-	int			starts[MAX_STAGES + 2] = {0};
-	uint16	   *sorted = palloc(sizeof(uint16) * count);
+	int		starts[MAX_STAGES + 2] = {0};
+	uint16 *sorted = palloc(sizeof(uint16) * count);
 
 	for (int i = 0; i < count; i++)
 		starts[stage_of_mark(lifecycle, marks[i]) + 2]++;
@@ -289,10 +295,11 @@ void
 run_attempts(AttemptRun *run, History *history)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	int			count = history->count;
-	int			won_step = lifecycle->won_step;
-	int			step_count = lifecycle->step_count;
+	int				 count = history->count;
+	int				 won_step = lifecycle->won_step;
+	int				 step_count = lifecycle->step_count;
 
+	check_history_span(history, run->as_of);
 	put_in_reading_order(lifecycle, history);
 	if (lifecycle->skip == SKIP_STRICT)
 		run_chains(run, history);

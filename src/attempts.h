@@ -27,16 +27,16 @@ extern const char *const outcome_names[OUTCOMES];
 /* Steps are numbered from 0; sets of steps are bit masks. Entries of the arrays are valid where their mask says so. */
 typedef struct Attempt
 {
-	int			number;			/* from 1, in the order in which they end */
+	int			number; /* from 1, in the order in which they end */
 	TimestampTz opened_at;
-	TimestampTz ended_at;		/* DT_NOEND while in progress */
-	TimestampTz deadline;		/* end of the window within; DT_NOEND if none */
-	TimestampTz level_at;		/* when the level was reached */
+	TimestampTz ended_at; /* DT_NOEND while in progress */
+	TimestampTz deadline; /* end of the window within; DT_NOEND if none */
+	TimestampTz level_at; /* when the level was reached */
 	int			entry_step;
-	int			level;			/* the highest step reached */
+	int			level; /* the highest step reached */
 	Outcome		outcome;
-	uint64		observed;		/* steps with a mark */
-	uint64		timed;			/* observed steps with a later step after them */
+	uint64		observed; /* steps with a mark */
+	uint64		timed;	  /* observed steps with a later step after them */
 	uint64		repeated;
 	uint64		regressed;
 	TimestampTz first_at[MAX_STEPS];
@@ -52,22 +52,22 @@ typedef struct Attempt
 typedef struct AttemptRun
 {
 	const Lifecycle *lifecycle;
-	TimestampTz as_of;
-	void		(*take) (struct AttemptRun *run, const Attempt *attempt);
-	void		(*see) (struct AttemptRun *run, const Attempt *attempt);
+	TimestampTz		 as_of;
+	void (*take)(struct AttemptRun *run, const Attempt *attempt);
+	void (*see)(struct AttemptRun *run, const Attempt *attempt);
 
 	/* results */
-	int			attempts;
-	int			recycled;
-	int			unknown_marks;
+	int attempts;
+	int recycled;
+	int unknown_marks;
 
 	/* working space */
-	int			current_step;	/* of the last counted mark of the open attempt */
-	bool		is_open;
-	bool		has_chosen;
-	Attempt    *current;
-	Attempt    *chosen;
-	Attempt		space[2];
+	int		 current_step; /* of the last counted mark of the open attempt */
+	bool	 is_open;
+	bool	 has_chosen;
+	Attempt *current;
+	Attempt *chosen;
+	Attempt	 space[2];
 } AttemptRun;
 
 extern void begin_attempt_run(AttemptRun *run, const Lifecycle *lifecycle, TimestampTz as_of);
@@ -88,4 +88,4 @@ step_bit(int step)
 	return UINT64CONST(1) << step;
 }
 
-#endif							/* REVACCT_ATTEMPTS_H */
+#endif /* REVACCT_ATTEMPTS_H */

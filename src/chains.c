@@ -28,12 +28,12 @@ typedef struct Chain
 typedef struct Episode
 {
 	const Lifecycle *lifecycle;
-	const History *history;
-	int			from;			/* marks from .. to - 1 */
-	int			to;
+	const History	*history;
+	int				 from; /* marks from .. to - 1 */
+	int				 to;
 
 	/* the winner */
-	int			level;			/* -1: no chain */
+	int			level; /* -1: no chain */
 	Chain		chain;
 	TimestampTz completed_at;
 } Episode;
@@ -60,7 +60,7 @@ consider(Episode *episode, int step, const Chain *chain, TimestampTz at)
 static inline Chain
 new_chain(const Lifecycle *lifecycle, TimestampTz at)
 {
-	Chain		chain = {window_end(&lifecycle->within, lifecycle, at), at};
+	Chain chain = {window_end(&lifecycle->within, lifecycle, at), at};
 
 	return chain;
 }
@@ -68,7 +68,7 @@ new_chain(const Lifecycle *lifecycle, TimestampTz at)
 static inline int
 step_of_mark(const Episode *episode, int i)
 {
-	int			stage = stage_of_mark(episode->lifecycle, episode->history->mark[i]);
+	int stage = stage_of_mark(episode->lifecycle, episode->history->mark[i]);
 
 	return stage < episode->lifecycle->step_count ? stage : -1;
 }
@@ -92,7 +92,7 @@ group_end(const Episode *episode, int i, bool ties_only)
 static inline void
 extend_chain(Episode *episode, Chain *chains, uint64 *live, int step, TimestampTz at)
 {
-	Chain		chain;
+	Chain chain;
 
 	if (step == 0)
 	{
@@ -116,14 +116,14 @@ static void
 find_level(Episode *episode)
 {
 	const History *history = episode->history;
-	Chain		chains[MAX_STEPS];
-	uint64		live = 0;
+	Chain		   chains[MAX_STEPS];
+	uint64		   live = 0;
 
 	if (episode->lifecycle->times == TIMES_NONDECREASING)
 	{
 		for (int i = episode->from; i < episode->to; i++)
 		{
-			int			step = step_of_mark(episode, i);
+			int step = step_of_mark(episode, i);
 
 			if (step >= 0)
 				extend_chain(episode, chains, &live, step, history->at[i]);
@@ -134,7 +134,7 @@ find_level(Episode *episode)
 	/* times must increase: from the last step down, so that a chain moves one step an instant */
 	for (int i = episode->from, end; i < episode->to; i = end)
 	{
-		uint64		present = 0;
+		uint64 present = 0;
 
 		end = group_end(episode, i, false);
 		for (int j = i; j < end; j++)
@@ -142,7 +142,7 @@ find_level(Episode *episode)
 				present |= step_bit(step_of_mark(episode, j));
 		while (present != 0)
 		{
-			int			step = pg_leftmost_one_pos64(present);
+			int step = pg_leftmost_one_pos64(present);
 
 			present &= ~step_bit(step);
 			extend_chain(episode, chains, &live, step, history->at[i]);
@@ -155,8 +155,8 @@ static void
 trace_level(const Episode *episode, TimestampTz *first_at)
 {
 	const History *history = episode->history;
-	bool		increasing = episode->lifecycle->times == TIMES_INCREASING;
-	int			next = 0;
+	bool		   increasing = episode->lifecycle->times == TIMES_INCREASING;
+	int			   next = 0;
 
 	for (int i = episode->from; i < episode->to && next <= episode->level; i++)
 	{
@@ -175,16 +175,16 @@ trace_level(const Episode *episode, TimestampTz *first_at)
 /* Tied marks by the steps they satisfy; one mark serves one step. */
 typedef struct MarkClass
 {
-	uint64		steps;
-	int			available;
-	uint64		taken_by;		/* steps it serves in the matching at hand */
+	uint64 steps;
+	int	   available;
+	uint64 taken_by; /* steps it serves in the matching at hand */
 } MarkClass;
 
 typedef struct MarkGroup
 {
-	int			class_count;
-	MarkClass  *classes;
-	uint64		steps;			/* that any of them satisfies */
+	int		   class_count;
+	MarkClass *classes;
+	uint64	   steps; /* that any of them satisfies */
 } MarkGroup;
 
 static void
@@ -196,8 +196,8 @@ collect_group(const Episode *episode, int from, int to, MarkGroup *group)
 	group->steps = 0;
 	for (int i = from; i < to; i++)
 	{
-		uint64		steps = step_of_mark(episode, i) < 0 ? 0 : steps_of_mark[episode->history->mark[i]];
-		int			c = group->class_count - 1;
+		uint64 steps = step_of_mark(episode, i) < 0 ? 0 : steps_of_mark[episode->history->mark[i]];
+		int	   c = group->class_count - 1;
 
 		if (steps == 0)
 			continue;
@@ -221,7 +221,7 @@ match_step(MarkGroup *group, int step, uint64 *visited)
 	*visited |= step_bit(step);
 	for (int c = 0; c < group->class_count; c++)
 	{
-		MarkClass  *class = &group->classes[c];
+		MarkClass *class = &group->classes[c];
 
 		if (!(class->steps & step_bit(step)))
 			continue;
@@ -232,7 +232,7 @@ match_step(MarkGroup *group, int step, uint64 *visited)
 		}
 		for (uint64 others = class->taken_by & ~*visited; others != 0; others = class->taken_by & ~*visited)
 		{
-			int			other = pg_rightmost_one_pos64(others);
+			int other = pg_rightmost_one_pos64(others);
 
 			if (match_step(group, other, visited))
 			{
@@ -252,7 +252,7 @@ group_reach(MarkGroup *group, int next, int step_count)
 		group->classes[c].taken_by = 0;
 	while (next < step_count && (group->steps & step_bit(next)))
 	{
-		uint64		visited = 0;
+		uint64 visited = 0;
 
 		if (!match_step(group, next, &visited))
 			break;
@@ -271,7 +271,7 @@ group_reach_increasing(const MarkGroup *group, int next, int step_count)
 static int
 reach(const Episode *episode, MarkGroup *group, int next)
 {
-	int			step_count = episode->lifecycle->step_count;
+	int step_count = episode->lifecycle->step_count;
 
 	return episode->lifecycle->times == TIMES_INCREASING ? group_reach_increasing(group, next, step_count)
 														 : group_reach(group, next, step_count);
@@ -280,7 +280,7 @@ reach(const Episode *episode, MarkGroup *group, int next)
 static MarkGroup
 new_group(const Episode *episode)
 {
-	MarkGroup	group = {0};
+	MarkGroup group = {0};
 
 	group.classes = palloc(sizeof(MarkClass) * episode->lifecycle->lookup_size);
 	return group;
@@ -290,10 +290,10 @@ static void
 find_level_shared(Episode *episode)
 {
 	const Lifecycle *lifecycle = episode->lifecycle;
-	bool		ties_only = lifecycle->times == TIMES_NONDECREASING;
-	MarkGroup	group = new_group(episode);
-	Chain		chains[MAX_STEPS];
-	uint64		live = 0;
+	bool			 ties_only = lifecycle->times == TIMES_NONDECREASING;
+	MarkGroup		 group = new_group(episode);
+	Chain			 chains[MAX_STEPS];
+	uint64			 live = 0;
 
 	for (int i = episode->from, end; i < episode->to; i = end)
 	{
@@ -309,8 +309,8 @@ find_level_shared(Episode *episode)
 		/* next is the step that a chain which has come to next - 1 needs; it goes on from where it was before */
 		for (int next = 0; next < lifecycle->step_count; next++)
 		{
-			Chain		chain;
-			int			end_step;
+			Chain chain;
+			int	  end_step;
 
 			if (!(group.steps & step_bit(next)))
 				continue;
@@ -342,9 +342,9 @@ find_level_shared(Episode *episode)
 static void
 trace_level_shared(const Episode *episode, TimestampTz *first_at)
 {
-	bool		ties_only = episode->lifecycle->times == TIMES_NONDECREASING;
-	MarkGroup	group = new_group(episode);
-	int			next = 0;
+	bool	  ties_only = episode->lifecycle->times == TIMES_NONDECREASING;
+	MarkGroup group = new_group(episode);
+	int		  next = 0;
 
 	for (int i = episode->from, end; i < episode->to && next <= episode->level; i = end)
 	{
@@ -369,16 +369,16 @@ trace_level_shared(const Episode *episode, TimestampTz *first_at)
 /* Marks of one step in time order, whose chains go less and less far. */
 typedef struct StepQueue
 {
-	int			head;
-	int			tail;
-	int		   *marks;
+	int	 head;
+	int	 tail;
+	int *marks;
 } StepQueue;
 
 static StepQueue *
 new_queues(const Episode *episode)
 {
-	StepQueue  *queues = palloc0(sizeof(StepQueue) * episode->lifecycle->step_count);
-	int			sizes[MAX_STEPS] = {0};
+	StepQueue *queues = palloc0(sizeof(StepQueue) * episode->lifecycle->step_count);
+	int		   sizes[MAX_STEPS] = {0};
 
 	for (int i = episode->from; i < episode->to; i++)
 		if (step_of_mark(episode, i) >= 0)
@@ -401,7 +401,7 @@ static const Chain *
 best_before(const Episode *episode, StepQueue *queues, const Chain *chains, int step, TimestampTz at)
 {
 	const Window *window = &episode->lifecycle->step_within[step];
-	StepQueue  *queue = &queues[step - 1];
+	StepQueue	 *queue = &queues[step - 1];
 
 	while (queue->head < queue->tail &&
 		   at > window_end(window, episode->lifecycle, episode->history->at[queue->marks[queue->head]]))
@@ -415,12 +415,12 @@ static void
 find_level_step_within(Episode *episode)
 {
 	const Lifecycle *lifecycle = episode->lifecycle;
-	const History *history = episode->history;
-	bool		increasing = lifecycle->times == TIMES_INCREASING;
-	StepQueue  *queues = new_queues(episode);
-	Chain	   *space = palloc(sizeof(Chain) * Max(episode->to - episode->from, 1));
-	bool	   *linked = palloc0(Max(episode->to - episode->from, 1));
-	Chain	   *chains = space - episode->from;
+	const History	*history = episode->history;
+	bool			 increasing = lifecycle->times == TIMES_INCREASING;
+	StepQueue		*queues = new_queues(episode);
+	Chain			*space = palloc(sizeof(Chain) * Max(episode->to - episode->from, 1));
+	bool			*linked = palloc0(Max(episode->to - episode->from, 1));
+	Chain			*chains = space - episode->from;
 
 	for (int i = episode->from, end; i < episode->to; i = end)
 	{
@@ -428,8 +428,8 @@ find_level_step_within(Episode *episode)
 		CHECK_FOR_INTERRUPTS();
 		for (int j = i; j < end; j++)
 		{
-			int			step = step_of_mark(episode, j);
-			TimestampTz at = history->at[j];
+			int			 step = step_of_mark(episode, j);
+			TimestampTz	 at = history->at[j];
 			const Chain *before = step > 0 ? best_before(episode, queues, chains, step, at) : NULL;
 
 			if (step < 0 || (step > 0 && before == NULL) || (step == 0 && !entry_counts(lifecycle, at)))
@@ -458,11 +458,11 @@ static void
 trace_level_step_within(const Episode *episode, TimestampTz *first_at)
 {
 	const Lifecycle *lifecycle = episode->lifecycle;
-	const History *history = episode->history;
-	bool		increasing = lifecycle->times == TIMES_INCREASING;
-	bool	   *leads_on = palloc0(Max(episode->to - episode->from, 1));
-	TimestampTz next_at[MAX_STEPS + 1];	/* earliest mark so far, from the end, of that step which leads on */
-	int			next = 0;
+	const History	*history = episode->history;
+	bool			 increasing = lifecycle->times == TIMES_INCREASING;
+	bool			*leads_on = palloc0(Max(episode->to - episode->from, 1));
+	TimestampTz		 next_at[MAX_STEPS + 1]; /* earliest mark so far, from the end, of that step which leads on */
+	int				 next = 0;
 
 	for (int step = 0; step <= MAX_STEPS; step++)
 		next_at[step] = DT_NOEND;
@@ -474,7 +474,7 @@ trace_level_step_within(const Episode *episode, TimestampTz *first_at)
 			;
 		for (int i = end - 1; i >= start; i--)
 		{
-			int			step = step_of_mark(episode, i);
+			int step = step_of_mark(episode, i);
 
 			if (step < 0 || step > episode->level)
 				continue;
@@ -508,8 +508,8 @@ static void
 judge(AttemptRun *run, Attempt *attempt, Outcome exit, TimestampTz exit_at)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	TimestampTz closes_at = attempt->deadline;
-	TimestampTz seen_at = exit == OUTCOME_IN_PROGRESS ? run->as_of : exit_at;
+	TimestampTz		 closes_at = attempt->deadline;
+	TimestampTz		 seen_at = exit == OUTCOME_IN_PROGRESS ? run->as_of : exit_at;
 
 	if (attempt->level == lifecycle->won_step)
 	{
@@ -518,8 +518,8 @@ judge(AttemptRun *run, Attempt *attempt, Outcome exit, TimestampTz exit_at)
 		return;
 	}
 	if (lifecycle->step_within != NULL && attempt->level + 1 < lifecycle->step_count)
-		closes_at = Min(closes_at,
-						window_end(&lifecycle->step_within[attempt->level + 1], lifecycle, attempt->level_at));
+		closes_at =
+			Min(closes_at, window_end(&lifecycle->step_within[attempt->level + 1], lifecycle, attempt->level_at));
 	if (seen_at > closes_at)
 	{
 		attempt->outcome = OUTCOME_EXPIRED;
@@ -536,8 +536,8 @@ static void
 read_episode(AttemptRun *run, const History *history, int from, int to, Outcome exit, TimestampTz exit_at)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	Episode		episode = {lifecycle, history, from, to, -1, {0}, 0};
-	Attempt    *attempt = run->current;
+	Episode			 episode = {lifecycle, history, from, to, -1, {0}, 0};
+	Attempt			*attempt = run->current;
 
 	if (lifecycle->shared_marks)
 		find_level_shared(&episode);
@@ -573,18 +573,18 @@ void
 run_chains(AttemptRun *run, const History *history)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	int			from = 0;
-	int			i;
+	int				 from = 0;
+	int				 i;
 
 	for (i = 0; i < history->count && history->at[i] <= run->as_of; i++)
 	{
-		int			stage = stage_of_mark(lifecycle, history->mark[i]);
+		int stage = stage_of_mark(lifecycle, history->mark[i]);
 
 		if (stage < 0)
 			run->unknown_marks += history->mark[i] == UNKNOWN_MARK;
 		else if (lifecycle->stages[stage].category >= FIRST_TERMINAL)
 		{
-			bool		won = stage == lifecycle->won_step;
+			bool won = stage == lifecycle->won_step;
 
 			read_episode(run,
 						 history,

@@ -23,61 +23,61 @@ const uint8 slot_of_exit[EXIT_KINDS] = {
 
 typedef struct DurationCounts
 {
-	int64		key;
-	uint64		slots[DURATION_SLOTS];
+	int64  key;
+	uint64 slots[DURATION_SLOTS];
 } DurationCounts;
 
 /* Rows of a block, one after the other; keys of an exact block as bins if asked. */
 typedef struct BlockReader
 {
-	ByteReader	reader;
-	uint64		remaining;
-	bool		binned;			/* what the block is */
-	bool		as_bins;		/* what its rows are given as */
-	bool		first;
-	bool		valid;
-	int64		key;			/* in the block */
+	ByteReader	   reader;
+	uint64		   remaining;
+	bool		   binned;	/* what the block is */
+	bool		   as_bins; /* what its rows are given as */
+	bool		   first;
+	bool		   valid;
+	int64		   key; /* in the block */
 	DurationCounts row;
 } BlockReader;
 
 typedef struct BlockWriter
 {
 	StringInfoData rows;
-	uint64		count;
-	int64		last_key;
-	DurationCounts row;			/* of which more may come */
-	bool		pending;
+	uint64		   count;
+	int64		   last_key;
+	DurationCounts row; /* of which more may come */
+	bool		   pending;
 } BlockWriter;
 
 /*
  * Bins
  */
 
-static int64 bin_edges[MAX_BINS];
-static int	bin_count = 0;
+static int64  bin_edges[MAX_BINS];
+static int	  bin_count = 0;
 static uint16 first_bin[64 * BINS_PER_OCTAVE_LOOKUP];
 
 /* The top bits of a duration: its octave, and where in it the duration lies. */
 static inline int
 lookup_index(int64 duration)
 {
-	int			octave = pg_leftmost_one_pos64(duration);
+	int octave = pg_leftmost_one_pos64(duration);
 
 	return octave * BINS_PER_OCTAVE_LOOKUP +
-		(int) ((octave >= 6 ? duration >> (octave - 6) : duration << (6 - octave)) & (BINS_PER_OCTAVE_LOOKUP - 1));
+		   (int) ((octave >= 6 ? duration >> (octave - 6) : duration << (6 - octave)) & (BINS_PER_OCTAVE_LOOKUP - 1));
 }
 
 /* The edges are constants, worked out once in a backend: nothing they depend on can change. */
 static void
 make_bins(void)
 {
-	int			count = 0;
-	int64		edge = 0;
+	int	  count = 0;
+	int64 edge = 0;
 
 	bin_edges[count++] = 0;
 	for (edge = 1; count < MAX_BINS;)
 	{
-		uint128		next = (uint128) edge * 101 / 99;
+		uint128 next = (uint128) edge * 101 / 99;
 
 		bin_edges[count++] = edge;
 		if (next <= (uint128) edge)
@@ -89,8 +89,8 @@ make_bins(void)
 	for (int octave = 0, bin = 0; octave < 63; octave++)
 		for (int part = 0; part < BINS_PER_OCTAVE_LOOKUP; part++)
 		{
-			int64		least = (INT64CONST(1) << octave) +
-				(octave >= 6 ? (int64) part << (octave - 6) : (int64) part >> (6 - octave));
+			int64 least =
+				(INT64CONST(1) << octave) + (octave >= 6 ? (int64) part << (octave - 6) : (int64) part >> (6 - octave));
 
 			while (bin + 1 < count && bin_edges[bin + 1] <= least)
 				bin++;
@@ -103,7 +103,7 @@ make_bins(void)
 int
 bin_of_duration(int64 duration)
 {
-	int			bin;
+	int bin;
 
 	if (unlikely(bin_count == 0))
 		make_bins();
@@ -137,8 +137,8 @@ duration_bin(int64 duration, int64 *low, int64 *high)
 ByteReader
 read_block(ByteReader *reader)
 {
-	ByteReader	block = *reader;
-	uint64		bytes;
+	ByteReader block = *reader;
+	uint64	   bytes;
 
 	read_byte(reader);
 	read_varint(reader);
@@ -151,7 +151,7 @@ read_block(ByteReader *reader)
 static void
 open_block(BlockReader *block, ByteReader bytes, bool as_bins)
 {
-	uint8		kind;
+	uint8 kind;
 
 	memset(block, 0, sizeof(BlockReader));
 	block->reader = bytes;
@@ -182,8 +182,8 @@ block_is_binned(ByteReader block)
 static void
 advance_block(BlockReader *block)
 {
-	uint64		distance;
-	uint64		slots;
+	uint64 distance;
+	uint64 slots;
 
 	block->valid = block->remaining > 0;
 	if (!block->valid)
@@ -207,7 +207,7 @@ advance_block(BlockReader *block)
 	memset(block->row.slots, 0, sizeof(block->row.slots));
 	for (; slots != 0; slots &= slots - 1)
 	{
-		uint64		count = read_bounded(&block->reader, PG_INT64_MAX);
+		uint64 count = read_bounded(&block->reader, PG_INT64_MAX);
 
 		if (count == 0)
 			broken(&block->reader);
@@ -218,9 +218,9 @@ advance_block(BlockReader *block)
 static void
 flush_row(BlockWriter *writer)
 {
-	uint8		bytes[MAX_VARINT_BYTES * (DURATION_SLOTS + 2)];
-	int			len;
-	uint64		slots = 0;
+	uint8  bytes[MAX_VARINT_BYTES * (DURATION_SLOTS + 2)];
+	int	   len;
+	uint64 slots = 0;
 
 	if (!writer->pending)
 		return;
@@ -350,13 +350,13 @@ write_exact(BlockWriter *writer, DurationEntry *entries, int count)
 static void
 write_binned(BlockWriter *writer, const DurationEntry *entries, int count)
 {
-	uint32	   *table = palloc0(sizeof(uint32) * MAX_BINS * DURATION_SLOTS);
-	int			least = MAX_BINS;
-	int			most = -1;
+	uint32 *table = palloc0(sizeof(uint32) * MAX_BINS * DURATION_SLOTS);
+	int		least = MAX_BINS;
+	int		most = -1;
 
 	for (int i = 0; i < count; i++)
 	{
-		int			bin = bin_of_duration(entries[i].duration);
+		int bin = bin_of_duration(entries[i].duration);
 
 		table[bin * DURATION_SLOTS + entries[i].slot]++;
 		least = Min(least, bin);
@@ -365,7 +365,7 @@ write_binned(BlockWriter *writer, const DurationEntry *entries, int count)
 	for (int bin = least; bin <= most; bin++)
 	{
 		DurationCounts row = {bin, {0}};
-		uint32		any = 0;
+		uint32		   any = 0;
 
 		for (int slot = 0; slot < DURATION_SLOTS; slot++)
 		{
@@ -382,8 +382,8 @@ write_binned(BlockWriter *writer, const DurationEntry *entries, int count)
 void
 append_entries(StringInfo out, ByteReader block, DurationEntry *entries, int count)
 {
-	bool		binned = block_is_binned(block);
-	BlockWriter writer;
+	bool		   binned = block_is_binned(block);
+	BlockWriter	   writer;
 	StringInfoData more;
 
 	begin_block(&writer);
@@ -402,7 +402,9 @@ append_entries(StringInfo out, ByteReader block, DurationEntry *entries, int cou
 	}
 	initStringInfo(&more);
 	end_block(&writer, &more, binned);
-	append_merged(out, block, (ByteReader) {(uint8 *) more.data, (uint8 *) more.data + more.len, block.type_name, block.source});
+	append_merged(out,
+				  block,
+				  (ByteReader){(uint8 *) more.data, (uint8 *) more.data + more.len, block.type_name, block.source});
 	pfree(more.data);
 }
 
@@ -411,7 +413,7 @@ DurationTable *
 block_as_table(ByteReader bytes)
 {
 	DurationTable *table = palloc(sizeof(DurationTable));
-	BlockReader block;
+	BlockReader	   block;
 
 	open_block(&block, bytes, false);
 	table->nrows = 0;

@@ -44,18 +44,18 @@ extern const uint8 slot_of_exit[EXIT_KINDS];
 /* One thing that happened, not yet part of a block. */
 typedef struct DurationEntry
 {
-	int64		duration;		/* microseconds, not negative */
-	uint32		stage;
-	uint32		slot;
+	int64  duration; /* microseconds, not negative */
+	uint32 stage;
+	uint32 slot;
 } DurationEntry;
 
-extern int	bin_of_duration(int64 duration);
-extern void duration_bin(int64 duration, int64 *low, int64 *high);
-extern void append_empty_block(StringInfo out);
-extern void append_entries(StringInfo out, ByteReader block, DurationEntry *entries, int count);
-extern void append_merged(StringInfo out, ByteReader a, ByteReader b);
-extern ByteReader read_block(ByteReader *reader);
+extern int			  bin_of_duration(int64 duration);
+extern void			  duration_bin(int64 duration, int64 *low, int64 *high);
+extern void			  append_empty_block(StringInfo out);
+extern void			  append_entries(StringInfo out, ByteReader block, DurationEntry *entries, int count);
+extern void			  append_merged(StringInfo out, ByteReader a, ByteReader b);
+extern ByteReader	  read_block(ByteReader *reader);
 extern DurationTable *block_as_table(ByteReader block);
-extern bool block_is_binned(ByteReader block);
+extern bool			  block_is_binned(ByteReader block);
 
-#endif							/* REVACCT_DURATIONS_H */
+#endif /* REVACCT_DURATIONS_H */

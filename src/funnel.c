@@ -34,14 +34,14 @@
 
 #define TYPE_NAME "funnel_summary"
 #define HAS_AMOUNTS 0x01
-#define AMOUNT_SCALE 10000		/* amounts are exact to four decimals */
+#define AMOUNT_SCALE 10000 /* amounts are exact to four decimals */
 
 /* Cells that belong to no step. */
 typedef enum SummaryCell
 {
-	CELL_SUBJECTS,				/* journeys read */
-	CELL_ATTEMPTS,				/* that count or not */
-	CELL_RECYCLED,				/* of those, how many ended recycled */
+	CELL_SUBJECTS, /* journeys read */
+	CELL_ATTEMPTS, /* that count or not */
+	CELL_RECYCLED, /* of those, how many ended recycled */
 	CELL_UNKNOWN_MARKS
 } SummaryCell;
 
@@ -50,10 +50,10 @@ typedef enum SummaryCell
 /* Cells of a step, after those of the outcomes of attempts that came no further. */
 typedef enum StepCell
 {
-	CELL_MISSING = OUTCOMES,	/* attempts that came further without a mark of this step */
+	CELL_MISSING = OUTCOMES, /* attempts that came further without a mark of this step */
 	CELL_REPEATS,
 	CELL_REGRESSES,
-	CELL_UNTIMED				/* attempts that came further, with a mark, but not after it */
+	CELL_UNTIMED /* attempts that came further, with a mark, but not after it */
 } StepCell;
 
 #define STEP_CELLS 11
@@ -62,23 +62,23 @@ StaticAssertDecl(CELL_UNTIMED + 1 == STEP_CELLS, "step cells");
 
 typedef struct StepAmounts
 {
-	Sum128		ended[OUTCOMES];	/* by outcome, like the cells */
-	Sum128		missing;
-	Sum192		ended_squares;
-	Sum192		missing_squares;
+	Sum128 ended[OUTCOMES]; /* by outcome, like the cells */
+	Sum128 missing;
+	Sum192 ended_squares;
+	Sum192 missing_squares;
 } StepAmounts;
 
 typedef struct FunnelState
 {
 	int32		vl_len_;
-	uint8		header;			/* WORKING_BIT | version */
-	uint8		width;			/* bytes of a cell; of a time sum: 16 if this is 8, else 8 */
+	uint8		header; /* WORKING_BIT | version */
+	uint8		width;	/* bytes of a cell; of a time sum: 16 if this is 8, else 8 */
 	uint8		step_count;
 	uint8		has_amounts;
 	uint64		fingerprint;
 	TimestampTz as_of;
-	uint64		cell_bound;		/* no cell is larger than this */
-	uint64		time_bound;		/* no time sum is larger than this, while width < 8 */
+	uint64		cell_bound; /* no cell is larger than this */
+	uint64		time_bound; /* no time sum is larger than this, while width < 8 */
 	uint32		definition_length;
 	uint32		reserved;
 	char		data[FLEXIBLE_ARRAY_MEMBER];
@@ -90,36 +90,36 @@ StaticAssertDecl(offsetof(FunnelState, data) == 48, "funnel state layout");
 /* What one step says, derived from the cells. */
 typedef struct StepFigures
 {
-	uint64		entered;
-	uint64		observed;
-	uint64		imputed;
-	uint64		converted;
-	uint64		lost;			/* all exits that are not won */
-	uint64		no_decision;
-	uint64		recycled;
-	uint64		churned;
-	uint64		in_progress;
-	uint64		expired;
-	uint64		repeats;
-	uint64		regresses;
-	uint64		timed;
-	int128		time_to_convert;
-	int128		amount_entered;
-	int128		amount_converted;
-	int128		amount_lost;
-	double		amount_squares;
+	uint64 entered;
+	uint64 observed;
+	uint64 imputed;
+	uint64 converted;
+	uint64 lost; /* all exits that are not won */
+	uint64 no_decision;
+	uint64 recycled;
+	uint64 churned;
+	uint64 in_progress;
+	uint64 expired;
+	uint64 repeats;
+	uint64 regresses;
+	uint64 timed;
+	int128 time_to_convert;
+	int128 amount_entered;
+	int128 amount_converted;
+	int128 amount_lost;
+	double amount_squares;
 } StepFigures;
 
 /* A history being read into a state. */
 typedef struct FunnelRun
 {
-	AttemptRun	run;			/* first, so that the callbacks find the rest */
+	AttemptRun	 run; /* first, so that the callbacks find the rest */
 	FunnelState *state;
-	int64		amount;
-	bool		has_amount;
-	int			taken_count;
-	Attempt		taken;			/* the last one */
-	ShapeTable	shapes;
+	int64		 amount;
+	bool		 has_amount;
+	int			 taken_count;
+	Attempt		 taken; /* the last one */
+	ShapeTable	 shapes;
 } FunnelRun;
 
 PG_FUNCTION_INFO_V1(revacct_funnel_add_journey);
@@ -188,9 +188,9 @@ static FunnelState *
 new_state(int step_count, int width, bool has_amounts, uint64 fingerprint, TimestampTz as_of, const void *definition,
 		  Size definition_length)
 {
-	Size		size = offsetof(FunnelState, data) + times_size(step_count, width) +
-		(has_amounts ? sizeof(StepAmounts) * step_count : 0) + MAXALIGN(cell_count(step_count) * width) +
-		definition_length;
+	Size size = offsetof(FunnelState, data) + times_size(step_count, width) +
+				(has_amounts ? sizeof(StepAmounts) * step_count : 0) + MAXALIGN(cell_count(step_count) * width) +
+				definition_length;
 	FunnelState *state = palloc0(size);
 
 	SET_VARSIZE(state, size);
@@ -227,9 +227,9 @@ cell_value(const FunnelState *state, int index)
 {
 	const char *cells = cells_of(state);
 
-	return state->width == 2 ? ((const uint16 *) cells)[index]
-		: state->width == 4	 ? ((const uint32 *) cells)[index]
-							 : ((const uint64 *) cells)[index];
+	return state->width == 2   ? ((const uint16 *) cells)[index]
+		   : state->width == 4 ? ((const uint32 *) cells)[index]
+							   : ((const uint64 *) cells)[index];
 }
 
 static pg_attribute_always_inline void
@@ -251,7 +251,7 @@ time_value(const FunnelState *state, int step)
 static void
 add_state(FunnelState *to, const FunnelState *from)
 {
-	char	   *cells = cells_of(to);
+	char *cells = cells_of(to);
 
 	for (int i = 0; i < cell_count(to->step_count); i++)
 		add_to_cell(cells, to->width, i, cell_value(from, i));
@@ -259,7 +259,7 @@ add_state(FunnelState *to, const FunnelState *from)
 		add_to_time(to->data, to->width, step, time_value(from, step));
 	for (int step = 0; step < to->step_count && from->has_amounts; step++)
 	{
-		StepAmounts *sums = &amounts_of(to)[step];
+		StepAmounts		  *sums = &amounts_of(to)[step];
 		const StepAmounts *more = &amounts_of(from)[step];
 
 		for (int outcome = 0; outcome < OUTCOMES; outcome++)
@@ -279,7 +279,7 @@ width_limit(int width)
 static pg_noinline FunnelState *
 widened_state(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
 {
-	int			width = state->width;
+	int			 width = state->width;
 	FunnelState *wider;
 
 	if (state->time_bound + time > (uint64) PG_INT64_MAX)
@@ -318,14 +318,14 @@ with_room(FunnelState *state, uint64 marks, uint64 time, bool has_amounts)
 static pg_attribute_always_inline void
 add_attempt(FunnelState *state, const Attempt *attempt, int width)
 {
-	char	   *cells = cells_of(state);
-	uint64		below = steps_below(attempt->level);
-	uint64		steps;
+	char  *cells = cells_of(state);
+	uint64 below = steps_below(attempt->level);
+	uint64 steps;
 
 	add_to_cell(cells, width, step_cell(attempt->level, attempt->outcome), 1);
 	for (steps = attempt->timed; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
+		int step = pg_rightmost_one_pos64(steps);
 
 		add_to_time(state->data, width, step, attempt->converted_at[step] - attempt->first_at[step]);
 	}
@@ -335,13 +335,13 @@ add_attempt(FunnelState *state, const Attempt *attempt, int width)
 		add_to_cell(cells, width, step_cell(pg_rightmost_one_pos64(steps), CELL_UNTIMED), 1);
 	for (steps = attempt->repeated; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
+		int step = pg_rightmost_one_pos64(steps);
 
 		add_to_cell(cells, width, step_cell(step, CELL_REPEATS), attempt->repeats[step]);
 	}
 	for (steps = attempt->regressed; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
+		int step = pg_rightmost_one_pos64(steps);
 
 		add_to_cell(cells, width, step_cell(step, CELL_REGRESSES), attempt->regresses[step]);
 	}
@@ -351,13 +351,13 @@ static void
 add_amount(FunnelState *state, const Attempt *attempt, int64 amount)
 {
 	StepAmounts *amounts = amounts_of(state);
-	Sum192		square = square_of(amount);
+	Sum192		 square = square_of(amount);
 
 	sum_add(&amounts[attempt->level].ended[attempt->outcome], amount);
 	square_sum_add(&amounts[attempt->level].ended_squares, &square);
 	for (uint64 steps = steps_below(attempt->level) & ~attempt->observed; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
+		int step = pg_rightmost_one_pos64(steps);
 
 		sum_add(&amounts[step].missing, amount);
 		square_sum_add(&amounts[step].missing_squares, &square);
@@ -367,7 +367,7 @@ add_amount(FunnelState *state, const Attempt *attempt, int64 amount)
 static void
 take_attempt(AttemptRun *run, const Attempt *attempt)
 {
-	FunnelRun  *funnel = (FunnelRun *) run;
+	FunnelRun	*funnel = (FunnelRun *) run;
 	FunnelState *state = funnel->state;
 
 	if (likely(state->width == 4))
@@ -383,7 +383,7 @@ take_attempt(AttemptRun *run, const Attempt *attempt)
 static inline void
 count_history(FunnelState *state, const AttemptRun *run)
 {
-	char	   *cells = cells_of(state);
+	char *cells = cells_of(state);
 
 	add_to_cell(cells, state->width, CELL_SUBJECTS, 1);
 	add_to_cell(cells, state->width, CELL_ATTEMPTS, run->attempts);
@@ -417,7 +417,7 @@ read_into(FunnelRun *funnel, History *history, bool has_amounts)
 static void
 note_taken(AttemptRun *run, const Attempt *attempt)
 {
-	FunnelRun  *funnel = (FunnelRun *) run;
+	FunnelRun *funnel = (FunnelRun *) run;
 
 	funnel->taken_count++;
 	funnel->taken = *attempt;
@@ -429,7 +429,7 @@ add_shape_cells(Shape *shape, uint64 steps, int cell, const uint32 *counts)
 {
 	for (; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
+		int step = pg_rightmost_one_pos64(steps);
 
 		for (uint32 i = counts == NULL ? 1 : counts[step]; i > 0; i--)
 		{
@@ -446,7 +446,7 @@ add_shape_cells(Shape *shape, uint64 steps, int cell, const uint32 *counts)
 static int
 mark_at(const History *history, TimestampTz at)
 {
-	int			i = 0;
+	int i = 0;
 
 	while (history->at[i] != at)
 		i++;
@@ -458,7 +458,7 @@ static pg_noinline void
 learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, History *history, Shape *shape)
 {
 	const Attempt *attempt = &funnel->taken;
-	uint64		below;
+	uint64		   below;
 
 	reserve_history(history, SHAPE_MARKS);
 	history->count = shaped->count;
@@ -493,8 +493,8 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 	add_shape_cells(shape, attempt->regressed, CELL_REGRESSES, attempt->regresses);
 	for (uint64 steps = attempt->timed; steps != 0; steps &= steps - 1)
 	{
-		int			step = pg_rightmost_one_pos64(steps);
-		ShapeTime  *time = &shape->times[shape->time_count++];
+		int		   step = pg_rightmost_one_pos64(steps);
+		ShapeTime *time = &shape->times[shape->time_count++];
 
 		time->step = step;
 		time->from = mark_at(history, attempt->first_at[step]);
@@ -505,7 +505,7 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 static pg_attribute_always_inline void
 apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped, int64 unit_usecs, int width)
 {
-	char	   *cells = cells_of(state);
+	char *cells = cells_of(state);
 
 	for (int i = 0; i < shape->cell_count; i++)
 		add_to_cell(cells, width, shape->cells[i], 1);
@@ -528,9 +528,9 @@ static pg_attribute_always_inline bool
 read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, History *history)
 {
 	ShapedHistory shaped;
-	Shape	   *shape;
-	int64		unit_usecs = time_unit_usecs[unit];
-	const uint8 *start = reader->p;
+	Shape		 *shape;
+	int64		  unit_usecs = time_unit_usecs[unit];
+	const uint8	 *start = reader->p;
 
 	if (!read_shaped_history(&shaped, reader, count, unit_usecs, &funnel->shapes, funnel->run.as_of))
 		return false;
@@ -546,8 +546,8 @@ read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, Histor
 		reader->p = start;
 		return false;
 	}
-	funnel->state = with_room(
-		funnel->state, shaped.count + 1, shaped.offsets[shaped.count - 1] * (uint64) unit_usecs, false);
+	funnel->state =
+		with_room(funnel->state, shaped.count + 1, shaped.offsets[shaped.count - 1] * (uint64) unit_usecs, false);
 	if (likely(funnel->state->width == 4))
 		apply_shape(funnel->state, shape, &shaped, unit_usecs, 4);
 	else if (funnel->state->width == 2)
@@ -573,9 +573,9 @@ check_same(const FunnelState *state, uint64 fingerprint, TimestampTz as_of)
 static inline void
 begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 {
-	CallCache  *cache = call_cache(fcinfo);
-	FunnelRun  *funnel;
-	Lifecycle  *lifecycle;
+	CallCache *cache = call_cache(fcinfo);
+	FunnelRun *funnel;
+	Lifecycle *lifecycle;
 
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		ereport(ERROR,
@@ -598,7 +598,7 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 	}
 	else
 	{
-		ByteReader	reader;
+		ByteReader reader;
 
 		check_finite_instant(funnel->run.as_of, "as_of");
 		reader_over_datum(&reader, PG_GETARG_DATUM(2), "lifecycle");
@@ -617,13 +617,12 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 static int64
 scaled_amount(Numeric amount)
 {
-	Datum		scaled;
-	Datum		whole;
+	Datum scaled;
+	Datum whole;
 
 	if (numeric_is_nan(amount) || numeric_is_inf(amount))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("an amount must be a finite number")));
-	scaled = DirectFunctionCall2(
-		numeric_mul, NumericGetDatum(amount), NumericGetDatum(int64_to_numeric(AMOUNT_SCALE)));
+	scaled = DirectFunctionCall2(numeric_mul, NumericGetDatum(amount), NumericGetDatum(int64_to_numeric(AMOUNT_SCALE)));
 	whole = DirectFunctionCall2(numeric_trunc, scaled, Int32GetDatum(0));
 	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, scaled, whole)))
 		ereport(ERROR,
@@ -641,10 +640,10 @@ scaled_amount(Numeric amount)
 Datum
 revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 {
-	FunnelRun  *funnel;
-	History    *history;
-	ByteReader	reader;
-	int			unit;
+	FunnelRun *funnel;
+	History	  *history;
+	ByteReader reader;
+	int		   unit;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -673,10 +672,10 @@ revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_add_pack(PG_FUNCTION_ARGS)
 {
-	FunnelRun  *funnel;
-	History    *history;
-	PackReader	pack;
-	int			count;
+	FunnelRun *funnel;
+	History	  *history;
+	PackReader pack;
+	int		   count;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -751,13 +750,13 @@ read_square_sum(ByteReader *reader, Sum192 *sum)
 static FunnelState *
 read_state(ByteReader reader, Lifecycle **lifecycle)
 {
-	uint8		version = read_byte(&reader);
-	TimestampTz as_of;
-	uint8		flags;
+	uint8		   version = read_byte(&reader);
+	TimestampTz	   as_of;
+	uint8		   flags;
 	StringInfoData definition;
-	FunnelState *state;
-	char	   *cells;
-	Size		length;
+	FunnelState	  *state;
+	char		  *cells;
+	Size		   length;
 
 	if (version != REVACCT_VERSION_BYTE)
 		report_newer_version(TYPE_NAME, version);
@@ -822,7 +821,7 @@ working_state(Datum datum, const ByteReader *reader)
 static FunnelState *
 any_state(Datum datum, Lifecycle **lifecycle)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, datum, TYPE_NAME);
 	if (!is_working(&reader))
@@ -835,20 +834,19 @@ any_state(Datum datum, Lifecycle **lifecycle)
 static bool
 is_consistent(const FunnelState *state, const Lifecycle *lifecycle)
 {
-	uint64		higher = 0;
+	uint64 higher = 0;
 
 	for (int step = state->step_count - 1; step >= 0; step--)
 	{
-		uint64		missing = cell_value(state, step_cell(step, CELL_MISSING));
-		uint64		untimed = cell_value(state, step_cell(step, CELL_UNTIMED));
+		uint64 missing = cell_value(state, step_cell(step, CELL_MISSING));
+		uint64 untimed = cell_value(state, step_cell(step, CELL_UNTIMED));
 
-		if (missing > higher || untimed > higher - missing ||
-			(missing > 0 && lifecycle->skip == SKIP_STRICT) || time_value(state, step) < 0 ||
-			(time_value(state, step) > 0 && higher == missing + untimed))
+		if (missing > higher || untimed > higher - missing || (missing > 0 && lifecycle->skip == SKIP_STRICT) ||
+			time_value(state, step) < 0 || (time_value(state, step) > 0 && higher == missing + untimed))
 			return false;
 		for (int outcome = 0; outcome < OUTCOMES; outcome++)
 		{
-			uint64		ended = cell_value(state, step_cell(step, outcome));
+			uint64 ended = cell_value(state, step_cell(step, outcome));
 
 			if ((ended > 0 && (outcome == OUTCOME_WON) != (step == lifecycle->won_step)) ||
 				pg_add_u64_overflow(higher, ended, &higher))
@@ -856,16 +854,16 @@ is_consistent(const FunnelState *state, const Lifecycle *lifecycle)
 		}
 	}
 	return higher <= cell_value(state, CELL_ATTEMPTS) &&
-		cell_value(state, CELL_RECYCLED) <= cell_value(state, CELL_ATTEMPTS);
+		   cell_value(state, CELL_RECYCLED) <= cell_value(state, CELL_ATTEMPTS);
 }
 
 /* A stored summary, checked as something from outside. */
 static Datum
 checked_summary(const StringInfoData *bytes)
 {
-	ByteReader	reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
-	Lifecycle  *lifecycle;
-	FunnelState *state = read_state(reader, &lifecycle);
+	ByteReader	   reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
+	Lifecycle	  *lifecycle;
+	FunnelState	  *state = read_state(reader, &lifecycle);
 	StringInfoData again;
 
 	initStringInfo(&again);
@@ -882,7 +880,7 @@ checked_summary(const StringInfoData *bytes)
 Datum
 revacct_funnel_add_summary(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle	*lifecycle;
 	FunnelState *state;
 	FunnelState *more;
 
@@ -913,7 +911,7 @@ revacct_funnel_add_summary(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_final(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle	  *lifecycle;
 	StringInfoData bytes;
 
 	initStringInfo(&bytes);
@@ -957,7 +955,7 @@ revacct_funnel_recv(PG_FUNCTION_ARGS)
 static uint64
 ended_at(const FunnelState *state, int step)
 {
-	uint64		sum = 0;
+	uint64 sum = 0;
 
 	for (int outcome = 0; outcome < OUTCOMES; outcome++)
 		sum += cell_value(state, step_cell(step, outcome));
@@ -967,7 +965,7 @@ ended_at(const FunnelState *state, int step)
 static int128
 amount_ended_at(const StepAmounts *amounts)
 {
-	int128		sum = 0;
+	int128 sum = 0;
 
 	for (int outcome = 0; outcome < OUTCOMES; outcome++)
 		sum += sum_value(&amounts->ended[outcome]);
@@ -978,9 +976,9 @@ static void
 read_amounts(const FunnelState *state, const Lifecycle *lifecycle, int step, StepFigures *figures)
 {
 	const StepAmounts *amounts = amounts_of(state);
-	bool		any = lifecycle->skip == SKIP_ANY;
-	int128		further = 0;
-	Sum192		squares = amounts[step].ended_squares;
+	bool			   any = lifecycle->skip == SKIP_ANY;
+	int128			   further = 0;
+	Sum192			   squares = amounts[step].ended_squares;
 
 	for (int higher = step + 1; higher < state->step_count; higher++)
 	{
@@ -1016,8 +1014,8 @@ read_figures(const FunnelState *state, const Lifecycle *lifecycle, int step)
 	figures.no_decision = cell_value(state, step_cell(step, OUTCOME_NO_DECISION));
 	figures.recycled = cell_value(state, step_cell(step, OUTCOME_RECYCLED));
 	figures.churned = cell_value(state, step_cell(step, OUTCOME_CHURNED));
-	figures.lost = cell_value(state, step_cell(step, OUTCOME_LOST)) + figures.no_decision + figures.recycled +
-		figures.churned;
+	figures.lost =
+		cell_value(state, step_cell(step, OUTCOME_LOST)) + figures.no_decision + figures.recycled + figures.churned;
 	figures.repeats = cell_value(state, step_cell(step, CELL_REPEATS));
 	figures.regresses = cell_value(state, step_cell(step, CELL_REGRESSES));
 	figures.timed = further - missing - cell_value(state, step_cell(step, CELL_UNTIMED));
@@ -1048,7 +1046,7 @@ summary_argument(FunctionCallInfo fcinfo, Lifecycle **lifecycle)
 static StepFigures
 figures_argument(FunctionCallInfo fcinfo)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle	*lifecycle;
 	FunnelState *state = summary_argument(fcinfo, &lifecycle);
 
 	return read_figures(state, lifecycle, step_by_name(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(1))));
@@ -1099,7 +1097,7 @@ revacct_funnel_expired(PG_FUNCTION_ARGS)
 static Datum
 summary_cell(FunctionCallInfo fcinfo, SummaryCell cell)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle *lifecycle;
 
 	PG_RETURN_INT64(cell_value(any_state(PG_GETARG_DATUM(0), &lifecycle), cell));
 }
@@ -1131,8 +1129,8 @@ revacct_funnel_unknown_marks(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_lifecycle(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
-	FunnelState *state = any_state(PG_GETARG_DATUM(0), &lifecycle);
+	Lifecycle	  *lifecycle;
+	FunnelState	  *state = any_state(PG_GETARG_DATUM(0), &lifecycle);
 	StringInfoData definition;
 
 	initStringInfo(&definition);
@@ -1143,7 +1141,7 @@ revacct_funnel_lifecycle(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_fingerprint(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle *lifecycle;
 
 	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(any_state(PG_GETARG_DATUM(0), &lifecycle)->fingerprint)));
 }
@@ -1151,7 +1149,7 @@ revacct_funnel_fingerprint(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_as_of(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle *lifecycle;
 
 	PG_RETURN_TIMESTAMPTZ(any_state(PG_GETARG_DATUM(0), &lifecycle)->as_of);
 }
@@ -1159,8 +1157,9 @@ revacct_funnel_as_of(PG_FUNCTION_ARGS)
 static IntervalEstimate
 conversion_rate(const StepFigures *figures, bool decided, double confidence)
 {
-	return wilson_interval(
-		figures->converted, decided ? figures->entered - figures->in_progress : figures->entered, confidence);
+	return wilson_interval(figures->converted,
+						   decided ? figures->entered - figures->in_progress : figures->entered,
+						   confidence);
 }
 
 /* The rate of the step in argument 1, of what argument 2 says. */
@@ -1226,8 +1225,8 @@ put_rate(RowBuilder *row, IntervalEstimate rate)
 static void
 put_amounts(RowBuilder *row, const FunnelState *state, const StepFigures *figures)
 {
-	double		entered = (double) figures->amount_entered;
-	bool		none = !state->has_amounts;
+	double entered = (double) figures->amount_entered;
+	bool   none = !state->has_amounts;
 
 	add_column(row, none ? (Datum) 0 : amount_datum(figures->amount_entered), none);
 	add_column(row, none ? (Datum) 0 : amount_datum(figures->amount_converted), none);
@@ -1242,10 +1241,10 @@ put_amounts(RowBuilder *row, const FunnelState *state, const StepFigures *figure
 Datum
 revacct_funnel_stages(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle	*lifecycle;
 	FunnelState *state = summary_argument(fcinfo, &lifecycle);
-	double		confidence = PG_GETARG_FLOAT8(1);
-	RowBuilder	row;
+	double		 confidence = PG_GETARG_FLOAT8(1);
+	RowBuilder	 row;
 
 	begin_rows(fcinfo, &row);
 	for (int step = 0; step < state->step_count; step++)
@@ -1273,10 +1272,9 @@ revacct_funnel_stages(PG_FUNCTION_ARGS)
 		add_column(&row, Int64GetDatum(figures.regresses), false);
 		add_column(&row, Int64GetDatum(figures.timed), false);
 		add_column(&row,
-				   figures.timed == 0 ? (Datum) 0
-									  : rounded_ratio(figures.time_to_convert,
-													  (int128) figures.timed * USECS_PER_DAY,
-													  2),
+				   figures.timed == 0
+					   ? (Datum) 0
+					   : rounded_ratio(figures.time_to_convert, (int128) figures.timed * USECS_PER_DAY, 2),
 				   figures.timed == 0);
 		put_amounts(&row, state, &figures);
 		end_row(&row);
@@ -1290,9 +1288,9 @@ revacct_funnel_stages(PG_FUNCTION_ARGS)
 
 typedef struct AttemptRows
 {
-	AttemptRun	run;			/* first, so that the callbacks find the rest */
-	RowBuilder	row;
-	int			chosen;			/* number of the one attempt that counts, if not all do */
+	AttemptRun run; /* first, so that the callbacks find the rest */
+	RowBuilder row;
+	int		   chosen; /* number of the one attempt that counts, if not all do */
 } AttemptRows;
 
 static void
@@ -1326,15 +1324,15 @@ count_of(const uint32 *counts, uint64 mask, int step)
 static void
 put_attempt(AttemptRun *run, const Attempt *attempt)
 {
-	AttemptRows *rows = (AttemptRows *) run;
+	AttemptRows		*rows = (AttemptRows *) run;
 	const Lifecycle *lifecycle = run->lifecycle;
-	RowBuilder *row = &rows->row;
+	RowBuilder		*row = &rows->row;
 
 	CHECK_FOR_INTERRUPTS();
 	for (int step = 0; step <= attempt->level; step++)
 	{
-		bool		observed = (attempt->observed & step_bit(step)) != 0;
-		bool		timed = (attempt->timed & step_bit(step)) != 0;
+		bool observed = (attempt->observed & step_bit(step)) != 0;
+		bool timed = (attempt->timed & step_bit(step)) != 0;
 
 		if (!observed && lifecycle->skip == SKIP_ANY)
 			continue;
@@ -1363,9 +1361,9 @@ Datum
 revacct_funnel_attempts(PG_FUNCTION_ARGS)
 {
 	AttemptRows *rows = palloc0(sizeof(AttemptRows));
-	Lifecycle  *lifecycle = decode_lifecycle(PG_GETARG_DATUM(1));
-	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(2);
-	History		history = {0};
+	Lifecycle	*lifecycle = decode_lifecycle(PG_GETARG_DATUM(1));
+	TimestampTz	 as_of = PG_GETARG_TIMESTAMPTZ(2);
+	History		 history = {0};
 
 	check_finite_instant(as_of, "as_of");
 	history.context = CurrentMemoryContext;

@@ -27,13 +27,13 @@
 
 typedef struct JourneyState
 {
-	int32		vl_len_;		/* capacity */
-	uint8		header;			/* WORKING_BIT | version */
+	int32		vl_len_; /* capacity */
+	uint8		header;	 /* WORKING_BIT | version */
 	uint8		extras;
 	uint16		reserved;
-	uint32		used;			/* bytes of body */
+	uint32		used; /* bytes of body */
 	uint32		count;
-	TimestampTz last_at;		/* of the mark that arrived last */
+	TimestampTz last_at; /* of the mark that arrived last */
 	uint8		body[FLEXIBLE_ARRAY_MEMBER];
 } JourneyState;
 
@@ -41,7 +41,12 @@ StaticAssertDecl(offsetof(JourneyState, header) == VARHDRSZ, "the header byte is
 StaticAssertDecl(offsetof(JourneyState, body) == 24, "journey state layout");
 
 const int64 time_unit_usecs[TIME_UNITS] = {
-	1, 1000, USECS_PER_SEC, USECS_PER_MINUTE, USECS_PER_HOUR, USECS_PER_DAY,
+	1,
+	1000,
+	USECS_PER_SEC,
+	USECS_PER_MINUTE,
+	USECS_PER_HOUR,
+	USECS_PER_DAY,
 };
 
 PG_FUNCTION_INFO_V1(revacct_journey_in);
@@ -99,7 +104,7 @@ compare_marks(const void *a, const void *b)
 int
 sort_marks(Mark *marks, int count)
 {
-	bool		ascending = true;
+	bool ascending = true;
 
 	for (int i = 1; i < count && ascending; i++)
 		ascending = compare_marks(&marks[i - 1], &marks[i]) < 0;
@@ -138,8 +143,8 @@ any_extras(const Mark *marks, int count)
 int
 put_mark(uint8 *out, const Mark *mark, uint64 distance, bool extras)
 {
-	int			time_bytes = distance == 0 ? 0 : (pg_leftmost_one_pos64(distance) >> 3) + 1;
-	int			len = 1;
+	int time_bytes = distance == 0 ? 0 : (pg_leftmost_one_pos64(distance) >> 3) + 1;
+	int len = 1;
 
 	if (time_bytes > 6)
 		time_bytes = 8;
@@ -169,9 +174,9 @@ put_mark(uint8 *out, const Mark *mark, uint64 distance, bool extras)
 static inline uint64
 read_lead(ByteReader *reader, int32 *mark)
 {
-	uint8		lead = read_byte(reader);
-	int			len = lead >> 5;
-	uint64		distance;
+	uint8  lead = read_byte(reader);
+	int	   len = lead >> 5;
+	uint64 distance;
 
 	*mark = lead & 0x1F;
 	if (unlikely(*mark == MARK_ESCAPE))
@@ -200,7 +205,7 @@ read_mark(ByteReader *reader, int32 *mark)
 static inline void
 read_extras(ByteReader *reader, Mark *mark)
 {
-	uint8		extra = read_byte(reader);
+	uint8 extra = read_byte(reader);
 
 	if (unlikely(extra & ~(EXTRA_VALUE | EXTRA_SEQ)))
 		broken(reader);
@@ -211,30 +216,39 @@ read_extras(ByteReader *reader, Mark *mark)
 }
 
 /*
- * The instant that lies distance units after the one before (or after 2000-01-01, zigzag, for the first).
+ * The instant that lies distance units after the one before (or after 2000-01-01, zigzag, for the first). From one end
+ * of time to the other is more than a signed integer holds, so instants are counted from the beginning.
  */
 static inline TimestampTz
 instant_after(ByteReader *reader, bool first, TimestampTz before, uint64 distance, int64 unit_usecs)
 {
-	int64		result;
+	uint64 span;
+	uint64 since_beginning;
+	int64  result;
 
-	if (unlikely(pg_mul_s64_overflow(first ? unzigzag(distance) : (int64) distance, unit_usecs, &result)) ||
-		(!first && unlikely((int64) distance < 0 || pg_add_s64_overflow(before, result, &result))) ||
-		unlikely(!IS_VALID_TIMESTAMP(result)))
+	if (first)
+	{
+		if (unlikely(pg_mul_s64_overflow(unzigzag(distance), unit_usecs, &result) || !IS_VALID_TIMESTAMP(result)))
+			broken(reader);
+		return result;
+	}
+	if (unlikely(pg_mul_u64_overflow(distance, (uint64) unit_usecs, &span) ||
+				 pg_add_u64_overflow((uint64) before - (uint64) MIN_TIMESTAMP, span, &since_beginning) ||
+				 since_beginning >= (uint64) END_TIMESTAMP - (uint64) MIN_TIMESTAMP))
 		broken(reader);
-	return result;
+	return before + (int64) span;
 }
 
 /* Append the body of sorted marks. */
 void
 append_body(StringInfo out, const Mark *marks, int count, int unit, bool extras)
 {
-	int64		unit_usecs = time_unit_usecs[unit];
+	int64 unit_usecs = time_unit_usecs[unit];
 
 	for (int i = 0; i < count; i++)
 	{
-		uint64		distance =
-			i == 0 ? zigzag(marks[0].at / unit_usecs) : (uint64) (marks[i].at - marks[i - 1].at) / (uint64) unit_usecs;
+		uint64 distance = i == 0 ? zigzag(marks[0].at / unit_usecs)
+								 : ((uint64) marks[i].at - (uint64) marks[i - 1].at) / (uint64) unit_usecs;
 
 		enlargeStringInfo(out, MAX_MARK_BYTES);
 		out->len += put_mark((uint8 *) out->data + out->len, &marks[i], distance, extras);
@@ -250,8 +264,8 @@ read_body(ByteReader *reader, Mark *marks, int count, int unit, bool extras)
 
 	for (int i = 0; i < count; i++)
 	{
-		Mark	   *mark = &marks[i];
-		uint64		distance = read_lead(reader, &mark->mark);
+		Mark  *mark = &marks[i];
+		uint64 distance = read_lead(reader, &mark->mark);
 
 		at = instant_after(reader, i == 0, at, distance, time_unit_usecs[unit]);
 		mark->at = at;
@@ -266,8 +280,8 @@ read_body(ByteReader *reader, Mark *marks, int count, int unit, bool extras)
 int
 count_body(ByteReader reader, bool extras)
 {
-	int			count = 0;
-	Mark		mark;
+	int	 count = 0;
+	Mark mark;
 
 	while (reader.p < reader.end)
 	{
@@ -289,9 +303,9 @@ Datum
 marks_as_journey(const Mark *marks, int count)
 {
 	StringInfoData bytes;
-	Datum		result;
-	bool		extras = any_extras(marks, count);
-	int			unit = coarsest_unit(marks, count, TIME_UNITS - 1);
+	Datum		   result;
+	bool		   extras = any_extras(marks, count);
+	int			   unit = coarsest_unit(marks, count, TIME_UNITS - 1);
 
 	initStringInfo(&bytes);
 	appendStringInfoChar(&bytes, JOURNEY_HEADER(unit, extras));
@@ -305,7 +319,7 @@ marks_as_journey(const Mark *marks, int count)
 static uint8
 read_header(ByteReader *reader)
 {
-	uint8		header = read_byte(reader);
+	uint8 header = read_byte(reader);
 
 	if (JOURNEY_VERSION(header) != REVACCT_VERSION_BYTE)
 		report_newer_version(TYPE_NAME, JOURNEY_VERSION(header));
@@ -318,10 +332,10 @@ read_header(ByteReader *reader)
 static void
 check_canonical(ByteReader reader)
 {
-	ByteReader	body = reader;
-	uint8		header = read_header(&body);
-	int			count = count_body(body, (header & JOURNEY_EXTRAS) != 0);
-	Mark	   *marks = palloc(sizeof(Mark) * count);
+	ByteReader		body = reader;
+	uint8			header = read_header(&body);
+	int				count = count_body(body, (header & JOURNEY_EXTRAS) != 0);
+	Mark		   *marks = palloc(sizeof(Mark) * count);
 	struct varlena *again;
 
 	read_body(&body, marks, count, JOURNEY_UNIT(header), (header & JOURNEY_EXTRAS) != 0);
@@ -345,7 +359,7 @@ state_marks(const JourneyState *state, int *count)
 		broken(&reader);
 	for (uint32 i = 0; i < state->count; i++)
 	{
-		uint64		distance = read_lead(&reader, &marks[i].mark);
+		uint64 distance = read_lead(&reader, &marks[i].mark);
 
 		at = (int64) ((uint64) at + (uint64) unzigzag(distance));
 		if (!IS_VALID_TIMESTAMP(at))
@@ -381,10 +395,10 @@ working_state(Datum datum, ByteReader *reader)
 Mark *
 journey_as_marks(Datum journey, int *count)
 {
-	ByteReader	reader;
-	uint8		header;
-	bool		extras;
-	Mark	   *marks;
+	ByteReader reader;
+	uint8	   header;
+	bool	   extras;
+	Mark	  *marks;
 
 	reader_over_datum(&reader, journey, TYPE_NAME);
 	if (is_working(&reader))
@@ -400,7 +414,7 @@ journey_as_marks(Datum journey, int *count)
 static void
 grow_history(History *history, int needed)
 {
-	int			capacity = Max(64, history->capacity);
+	int capacity = Max(64, history->capacity);
 
 	while (capacity < needed)
 		capacity *= 2;
@@ -431,7 +445,7 @@ reserve_history(History *history, int count)
 static inline void
 read_seq(History *history, ByteReader *reader, int i, Mark *before)
 {
-	Mark		mark;
+	Mark mark;
 
 	read_extras(reader, &mark);
 	history->seq_differs[i] = i > 0 && (mark.has_seq != before->has_seq || mark.seq != before->seq);
@@ -453,8 +467,8 @@ read_history_body(History *history, ByteReader *reader, int count, int unit, boo
 	history->has_seq = false;
 	for (; count < 0 ? reader->p < reader->end : i < count; i++)
 	{
-		int32		mark;
-		uint64		distance = read_lead(reader, &mark);
+		int32  mark;
+		uint64 distance = read_lead(reader, &mark);
 
 		if (unlikely(i >= history->capacity))
 		{
@@ -471,18 +485,30 @@ read_history_body(History *history, ByteReader *reader, int count, int unit, boo
 	history->count = i;
 }
 
+/* Refuse a history too long for its durations: marks up to as_of reach back more than 292,000 years. */
+void
+check_history_span(const History *history, TimestampTz as_of)
+{
+	int64 span;
+
+	if (unlikely(history->count > 0 && as_of > history->at[0] && pg_sub_s64_overflow(as_of, history->at[0], &span)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the time from the first mark to as_of is out of range")));
+}
+
 /* Read any journey into the history. */
 void
 read_history(History *history, Datum journey)
 {
-	ByteReader	reader;
-	uint8		header;
+	ByteReader reader;
+	uint8	   header;
 
 	reader_over_datum(&reader, journey, TYPE_NAME);
 	if (unlikely(is_working(&reader)))
 	{
-		int			count;
-		Mark	   *marks = state_marks(working_state(journey, &reader), &count);
+		int	  count;
+		Mark *marks = state_marks(working_state(journey, &reader), &count);
 
 		grow_history(history, Max(count, 1));
 		history->count = count;
@@ -508,7 +534,7 @@ read_history(History *history, Datum journey)
 static JourneyState *
 new_state(void)
 {
-	Size		capacity = 64;
+	Size		  capacity = 64;
 	JourneyState *state = palloc0(capacity);
 
 	SET_VARSIZE(state, capacity);
@@ -522,8 +548,8 @@ static JourneyState *add_marks(JourneyState *state, const Mark *marks, int count
 static JourneyState *
 rewritten_state(const JourneyState *state, bool extras)
 {
-	int			count;
-	Mark	   *marks = state_marks(state, &count);
+	int			  count;
+	Mark		 *marks = state_marks(state, &count);
 	JourneyState *result = new_state();
 
 	result->extras = extras;
@@ -583,7 +609,7 @@ Datum
 revacct_journey_add_mark(PG_FUNCTION_ARGS)
 {
 	JourneyState *state = PG_ARGISNULL(0) ? NULL : writable_state(fcinfo, 0);
-	Mark		mark = {0};
+	Mark		  mark = {0};
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 	{
@@ -614,8 +640,8 @@ static Datum
 add_journey(FunctionCallInfo fcinfo)
 {
 	JourneyState *state;
-	Mark	   *marks;
-	int			count;
+	Mark		 *marks;
+	int			  count;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -648,8 +674,8 @@ revacct_journey_combine(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_final(PG_FUNCTION_ARGS)
 {
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int	  count;
+	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	if (count == 0)
 		PG_RETURN_NULL();
@@ -675,8 +701,8 @@ append_mark(StringInfo out, const Mark *mark)
 Datum
 revacct_journey_out(PG_FUNCTION_ARGS)
 {
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int			   count;
+	Mark		  *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -704,7 +730,7 @@ skip_space(const char *text)
 static const char *
 parse_integer(const char *text, int64 *value)
 {
-	char	   *end;
+	char *end;
 
 	if (!isdigit((unsigned char) *text) && !(*text == '-' && isdigit((unsigned char) text[1])))
 		return NULL;
@@ -716,7 +742,7 @@ parse_integer(const char *text, int64 *value)
 static const char *
 parse_mark(const char *text, Mark *mark)
 {
-	int64		id;
+	int64 id;
 
 	memset(mark, 0, sizeof(Mark));
 	if ((text = parse_integer(text, &id)) == NULL || id < 0 || id > MAX_MARK_ID || *text++ != '@' ||
@@ -780,8 +806,8 @@ revacct_journey_in(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_send(PG_FUNCTION_ARGS)
 {
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int	  count;
+	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	return marks_as_journey(marks, count);
 }
@@ -790,7 +816,7 @@ Datum
 revacct_journey_recv(PG_FUNCTION_ARGS)
 {
 	StringInfoData bytes = message_bytes((StringInfo) PG_GETARG_POINTER(0));
-	ByteReader	reader = {(uint8 *) bytes.data, (uint8 *) bytes.data + bytes.len, TYPE_NAME, BYTES_RECEIVED};
+	ByteReader	   reader = {(uint8 *) bytes.data, (uint8 *) bytes.data + bytes.len, TYPE_NAME, BYTES_RECEIVED};
 
 	check_canonical(reader);
 	return bytes_as_varlena(&bytes);
@@ -805,17 +831,17 @@ Datum
 revacct_journey_marks(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int			   count;
+	Mark		  *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < count; i++)
 	{
-		Datum		values[4] = {TimestampTzGetDatum(marks[i].at),
-								 Int32GetDatum(marks[i].mark),
-								 Int64GetDatum(marks[i].value),
-								 Int64GetDatum(marks[i].seq)};
-		bool		nulls[4] = {false, false, !marks[i].has_value, !marks[i].has_seq};
+		Datum values[4] = {TimestampTzGetDatum(marks[i].at),
+						   Int32GetDatum(marks[i].mark),
+						   Int64GetDatum(marks[i].value),
+						   Int64GetDatum(marks[i].seq)};
+		bool  nulls[4] = {false, false, !marks[i].has_value, !marks[i].has_seq};
 
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -826,7 +852,7 @@ revacct_journey_marks(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_mark_count(PG_FUNCTION_ARGS)
 {
-	int			count;
+	int count;
 
 	journey_as_marks(PG_GETARG_DATUM(0), &count);
 	PG_RETURN_INT32(count);
@@ -835,8 +861,8 @@ revacct_journey_mark_count(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_first_at(PG_FUNCTION_ARGS)
 {
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int	  count;
+	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	PG_RETURN_TIMESTAMPTZ(marks[0].at);
 }
@@ -844,8 +870,8 @@ revacct_journey_first_at(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_last_at(PG_FUNCTION_ARGS)
 {
-	int			count;
-	Mark	   *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	int	  count;
+	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	PG_RETURN_TIMESTAMPTZ(marks[count - 1].at);
 }
@@ -857,11 +883,11 @@ revacct_journey_last_at(PG_FUNCTION_ARGS)
 static int
 compare_journeys(FunctionCallInfo fcinfo)
 {
-	ByteReader	a;
-	ByteReader	b;
-	Size		len_a;
-	Size		len_b;
-	int			order;
+	ByteReader a;
+	ByteReader b;
+	Size	   len_a;
+	Size	   len_b;
+	int		   order;
 
 	reader_over_datum(&a, PG_GETARG_DATUM(0), TYPE_NAME);
 	reader_over_datum(&b, PG_GETARG_DATUM(1), TYPE_NAME);
@@ -917,7 +943,7 @@ revacct_journey_ge(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_hash(PG_FUNCTION_ARGS)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
 	return hash_any(reader.p, reader.end - reader.p);
@@ -926,7 +952,7 @@ revacct_journey_hash(PG_FUNCTION_ARGS)
 Datum
 revacct_journey_hash_extended(PG_FUNCTION_ARGS)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
 	return hash_any_extended(reader.p, reader.end - reader.p, PG_GETARG_INT64(1));

@@ -41,7 +41,13 @@
 #define HAS_MARKS 0x10
 
 const char *const category_names[STAGE_CATEGORIES] = {
-	"open", "active", "won", "lost", "no_decision", "recycled", "churned",
+	"open",
+	"active",
+	"won",
+	"lost",
+	"no_decision",
+	"recycled",
+	"churned",
 };
 
 /* The words of each option, in the order of its enum. */
@@ -61,7 +67,8 @@ PG_FUNCTION_INFO_V1(revacct_lifecycle_fingerprint);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_entered);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_current_stage);
 
-static void reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint) pg_attribute_noreturn();
+static void reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint)
+	pg_attribute_noreturn();
 
 static void
 reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint)
@@ -92,10 +99,10 @@ resolve_window(Window *window, bool utc)
 TimestampTz
 window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start)
 {
-	TimestampTz end;
+	TimestampTz	 end;
 	struct pg_tm tm;
-	fsec_t		fsec;
-	int			offset;
+	fsec_t		 fsec;
+	int			 offset;
 
 	if (!window->set)
 		return DT_NOEND;
@@ -106,7 +113,7 @@ window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start)
 		return DT_NOEND;
 	if (window->months != 0)
 	{
-		int64		month = (int64) tm.tm_year * MONTHS_PER_YEAR + (tm.tm_mon - 1) + window->months;
+		int64 month = (int64) tm.tm_year * MONTHS_PER_YEAR + (tm.tm_mon - 1) + window->months;
 
 		if (month / MONTHS_PER_YEAR > JULIAN_MAXYEAR)
 			return DT_NOEND;
@@ -134,8 +141,9 @@ check_stage_names(const Lifecycle *lifecycle)
 		const char *name = lifecycle->stages[i].name;
 
 		if (*name == '\0' || strlen(name) > MAX_NAME_BYTES)
-			reject_definition(
-				lifecycle, psprintf("stage name \"%s\" must have 1 to %d bytes", name, MAX_NAME_BYTES), NULL);
+			reject_definition(lifecycle,
+							  psprintf("stage name \"%s\" must have 1 to %d bytes", name, MAX_NAME_BYTES),
+							  NULL);
 		for (int j = 0; j < i; j++)
 			if (strcmp(name, lifecycle->stages[j].name) == 0)
 				reject_definition(lifecycle,
@@ -147,7 +155,7 @@ check_stage_names(const Lifecycle *lifecycle)
 static void
 check_categories(Lifecycle *lifecycle)
 {
-	int			counts[STAGE_CATEGORIES] = {0};
+	int counts[STAGE_CATEGORIES] = {0};
 
 	for (int i = 0; i < lifecycle->stage_count; i++)
 		counts[lifecycle->stages[i].category]++;
@@ -182,7 +190,7 @@ resolve_marks(Lifecycle *lifecycle)
 	lifecycle->lookup_size = 0;
 	for (int i = 0; i < lifecycle->stage_count; i++)
 	{
-		Stage	   *stage = &lifecycle->stages[i];
+		Stage *stage = &lifecycle->stages[i];
 
 		if (stage->mark_count == 0)
 			reject_definition(lifecycle, psprintf("stage \"%s\" has no mark", stage->name), NULL);
@@ -193,11 +201,11 @@ resolve_marks(Lifecycle *lifecycle)
 	lifecycle->shared_marks = false;
 	for (int i = 0; i < lifecycle->stage_count; i++)
 	{
-		Stage	   *stage = &lifecycle->stages[i];
+		Stage *stage = &lifecycle->stages[i];
 
 		for (int m = 0; m < stage->mark_count; m++)
 		{
-			int16	   *meaning = &lifecycle->stage_of_mark[stage->marks[m]];
+			int16 *meaning = &lifecycle->stage_of_mark[stage->marks[m]];
 
 			if (*meaning < 0)
 				*meaning = i;
@@ -245,11 +253,10 @@ check_window(const Lifecycle *lifecycle, const Window *window, const char *optio
 static void
 finish_lifecycle(Lifecycle *lifecycle)
 {
-	bool		utc;
+	bool utc;
 
 	if (*lifecycle->name == '\0' || strlen(lifecycle->name) > MAX_NAME_BYTES)
-		reject_definition(
-			lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
+		reject_definition(lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
 	lifecycle->zone = pg_tzset(lifecycle->time_zone);
 	if (lifecycle->zone == NULL || !pg_tz_acceptable(lifecycle->zone))
 		reject_definition(lifecycle,
@@ -338,8 +345,8 @@ static uint64
 digest(const char *bytes, Size len)
 {
 	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	uint8		hash[PG_SHA256_DIGEST_LENGTH];
-	uint64		result;
+	uint8			   hash[PG_SHA256_DIGEST_LENGTH];
+	uint64			   result;
 
 	if (context == NULL || pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, (const uint8 *) bytes, len) < 0 ||
@@ -354,7 +361,7 @@ static void
 append_lifecycle(StringInfo out, const Lifecycle *lifecycle)
 {
 	StringInfoData definition;
-	uint64		fingerprint;
+	uint64		   fingerprint;
 
 	initStringInfo(&definition);
 	append_definition(&definition, lifecycle);
@@ -377,8 +384,8 @@ lifecycle_as_value(const Lifecycle *lifecycle)
 static char *
 read_text(ByteReader *reader)
 {
-	Size		len = read_bounded(reader, MAX_NAME_BYTES);
-	char	   *text = pnstrdup((const char *) read_bytes(reader, len), len);
+	Size  len = read_bounded(reader, MAX_NAME_BYTES);
+	char *text = pnstrdup((const char *) read_bytes(reader, len), len);
 
 	if (strlen(text) != len || !pg_verifymbstr(text, len, true))
 		broken(reader);
@@ -388,7 +395,7 @@ read_text(ByteReader *reader)
 static int
 read_word(ByteReader *reader, const char *const *words)
 {
-	uint8		word = read_byte(reader);
+	uint8 word = read_byte(reader);
 
 	for (int i = 0; i <= word; i++)
 		if (words[i] == NULL)
@@ -408,7 +415,7 @@ read_window(ByteReader *reader, Window *window)
 static void
 read_stage(ByteReader *reader, Lifecycle *lifecycle, int i)
 {
-	Stage	   *stage = &lifecycle->stages[i];
+	Stage *stage = &lifecycle->stages[i];
 
 	stage->category = read_byte(reader);
 	if (stage->category >= STAGE_CATEGORIES || (i > 0 && stage->category < stage[-1].category))
@@ -429,11 +436,11 @@ read_stage(ByteReader *reader, Lifecycle *lifecycle, int i)
 static Lifecycle *
 read_lifecycle(ByteReader reader)
 {
-	Lifecycle  *lifecycle = palloc0(sizeof(Lifecycle));
-	uint8		version = read_byte(&reader);
-	uint64		fingerprint;
-	uint8		flags;
-	int			steps = 0;
+	Lifecycle *lifecycle = palloc0(sizeof(Lifecycle));
+	uint8	   version = read_byte(&reader);
+	uint64	   fingerprint;
+	uint8	   flags;
+	int		   steps = 0;
 
 	if (version != REVACCT_VERSION_BYTE)
 		report_newer_version(TYPE_NAME, version);
@@ -488,7 +495,7 @@ check_canonical(ByteReader reader)
 void
 check_lifecycle_bytes(const char *bytes, Size length, ByteSource source)
 {
-	ByteReader	reader = {(const uint8 *) bytes, (const uint8 *) bytes + length, TYPE_NAME, source};
+	ByteReader reader = {(const uint8 *) bytes, (const uint8 *) bytes + length, TYPE_NAME, source};
 
 	check_canonical(reader);
 }
@@ -497,7 +504,7 @@ check_lifecycle_bytes(const char *bytes, Size length, ByteSource source)
 Lifecycle *
 decode_lifecycle(Datum datum)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, datum, TYPE_NAME);
 	return read_lifecycle(reader);
@@ -550,7 +557,7 @@ report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b)
 CallCache *
 new_call_cache(FunctionCallInfo fcinfo)
 {
-	CallCache  *cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCache));
+	CallCache *cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCache));
 
 	cache->history.context = fcinfo->flinfo->fn_mcxt;
 	fcinfo->flinfo->fn_extra = cache;
@@ -604,7 +611,7 @@ reject_stage(const Lifecycle *lifecycle, const char *name, const char *what, con
 int
 stage_by_name(const Lifecycle *lifecycle, const char *name)
 {
-	int			stage = find_stage(lifecycle, name);
+	int stage = find_stage(lifecycle, name);
 
 	if (stage < 0)
 		reject_stage(lifecycle, name, "a stage", NULL);
@@ -615,7 +622,7 @@ stage_by_name(const Lifecycle *lifecycle, const char *name)
 int
 step_by_name(const Lifecycle *lifecycle, const char *name)
 {
-	int			stage = find_stage(lifecycle, name);
+	int stage = find_stage(lifecycle, name);
 
 	if (stage < 0 || stage >= lifecycle->step_count)
 		reject_stage(lifecycle, name, "a step", "Steps are the open, active and won stages.");
@@ -641,10 +648,10 @@ add_stage(Lifecycle *lifecycle, const char *name, StageCategory category)
 static char **
 text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(argno);
-	Datum	   *elements;
-	bool	   *nulls;
-	char	  **result;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(argno);
+	Datum	  *elements;
+	bool	  *nulls;
+	char	 **result;
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, count);
 	result = palloc(sizeof(char *) * Max(*count, 1));
@@ -661,8 +668,8 @@ text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
 static void
 add_stages(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, StageCategory category, const char *option)
 {
-	int			count;
-	char	  **names;
+	int	   count;
+	char **names;
 
 	if (PG_ARGISNULL(argno))
 		return;
@@ -682,8 +689,9 @@ word_index(const Lifecycle *lifecycle, const char *option, const char *word, con
 	initStringInfo(&choices);
 	for (int i = 0; words[i] != NULL; i++)
 		appendStringInfo(&choices, "%s%s", i > 0 ? ", " : "", words[i]);
-	reject_definition(
-		lifecycle, psprintf("unknown %s \"%s\"", option, word), psprintf("Choose one of %s.", choices.data));
+	reject_definition(lifecycle,
+					  psprintf("unknown %s \"%s\"", option, word),
+					  psprintf("Choose one of %s.", choices.data));
 }
 
 static int
@@ -711,8 +719,8 @@ parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
 	stage->mark_count = 0;
 	for (;;)
 	{
-		char	   *end;
-		long		mark;
+		char *end;
+		long  mark;
 
 		while (isspace((unsigned char) *p))
 			p++;
@@ -720,7 +728,8 @@ parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
 			break;
 		errno = 0;
 		mark = strtol(p, &end, 10);
-		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end != '\0' && !isspace((unsigned char) *end)))
+		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID ||
+			(*end != '\0' && !isspace((unsigned char) *end)))
 			reject_definition(lifecycle,
 							  psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
 									   stage->name,
@@ -733,15 +742,16 @@ parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
 	qsort(stage->marks, stage->mark_count, sizeof(uint16), compare_mark_ids);
 	for (int m = 1; m < stage->mark_count; m++)
 		if (stage->marks[m] == stage->marks[m - 1])
-			reject_definition(
-				lifecycle, psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]), NULL);
+			reject_definition(lifecycle,
+							  psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]),
+							  NULL);
 }
 
 /* One list for each stage; without lists, the stage numbered n is mark n. */
 static void
 set_marks(Lifecycle *lifecycle, char **lists, int count)
 {
-	bool		numbered = true;
+	bool numbered = true;
 
 	if (lists != NULL && count != lifecycle->stage_count)
 		reject_definition(lifecycle,
@@ -749,7 +759,7 @@ set_marks(Lifecycle *lifecycle, char **lists, int count)
 						  "Give one list for each stage, in stage order.");
 	for (int i = 0; i < lifecycle->stage_count; i++)
 	{
-		Stage	   *stage = &lifecycle->stages[i];
+		Stage *stage = &lifecycle->stages[i];
 
 		parse_mark_list(lifecycle, stage, lists != NULL ? lists[i] : psprintf("%d", i + 1));
 		numbered &= stage->mark_count == 1 && stage->marks[0] == i + 1;
@@ -769,10 +779,10 @@ set_window(Window *window, const Interval *interval)
 static void
 set_step_within(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 {
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	int			steps = 0;
+	Datum *elements;
+	bool  *nulls;
+	int	   count;
+	int	   steps = 0;
 
 	for (int i = 0; i < lifecycle->stage_count; i++)
 		steps += lifecycle->stages[i].category <= CATEGORY_WON;
@@ -809,11 +819,11 @@ entry_bound(const Lifecycle *lifecycle, const RangeBound *bound, bool add_one, T
 static void
 set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 {
-	RangeType  *range = PG_GETARG_RANGE_P(argno);
+	RangeType	   *range = PG_GETARG_RANGE_P(argno);
 	TypeCacheEntry *type = range_get_typcache(fcinfo, RangeTypeGetOid(range));
-	RangeBound	lower;
-	RangeBound	upper;
-	bool		empty;
+	RangeBound		lower;
+	RangeBound		upper;
+	bool			empty;
 
 	range_deserialize(type, range, &lower, &upper, &empty);
 	if (empty)
@@ -825,7 +835,7 @@ set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 static Lifecycle *
 empty_lifecycle(const char *name)
 {
-	Lifecycle  *lifecycle = palloc0(sizeof(Lifecycle));
+	Lifecycle *lifecycle = palloc0(sizeof(Lifecycle));
 
 	lifecycle->name = name;
 	lifecycle->time_zone = "UTC";
@@ -839,7 +849,7 @@ empty_lifecycle(const char *name)
 static const char *
 zone_name(const char *name)
 {
-	pg_tz	   *zone = pg_tzset(name);
+	pg_tz *zone = pg_tzset(name);
 
 	return zone != NULL ? pstrdup(pg_get_timezone_name(zone)) : name;
 }
@@ -851,7 +861,7 @@ zone_name(const char *name)
 Datum
 revacct_lifecycle(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle;
+	Lifecycle *lifecycle;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the name of a lifecycle must not be NULL")));
@@ -868,8 +878,8 @@ revacct_lifecycle(PG_FUNCTION_ARGS)
 		set_marks(lifecycle, NULL, 0);
 	else
 	{
-		int			count;
-		char	  **lists = text_array(fcinfo, 8, "marks", &count);
+		int	   count;
+		char **lists = text_array(fcinfo, 8, "marks", &count);
 
 		set_marks(lifecycle, lists, count);
 	}
@@ -897,15 +907,21 @@ revacct_lifecycle(PG_FUNCTION_ARGS)
  */
 
 static const char *const clause_of_category[STAGE_CATEGORIES] = {
-	"stages", "active", "won", "lost", "no_decision", "recycled", "churned",
+	"stages",
+	"active",
+	"won",
+	"lost",
+	"no_decision",
+	"recycled",
+	"churned",
 };
 
 /* A name as it is if that is clear, else in double quotes. */
 static void
 append_name(StringInfo out, const char *name)
 {
-	Size		len = strlen(name);
-	bool		plain = !isspace((unsigned char) name[0]) && !isspace((unsigned char) name[len - 1]);
+	Size len = strlen(name);
+	bool plain = !isspace((unsigned char) name[0]) && !isspace((unsigned char) name[len - 1]);
 
 	for (const char *p = name; *p && plain; p++)
 		plain = strchr(",;:\"", *p) == NULL && !iscntrl((unsigned char) *p);
@@ -974,7 +990,7 @@ append_stages_text(StringInfo out, const Lifecycle *lifecycle)
 Datum
 revacct_lifecycle_out(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle = decode_lifecycle(PG_GETARG_DATUM(0));
+	Lifecycle	  *lifecycle = decode_lifecycle(PG_GETARG_DATUM(0));
 	StringInfoData out;
 
 	initStringInfo(&out);
@@ -1046,7 +1062,7 @@ skip_space(const char *p)
 static char *
 parse_name(const char *text, const char **p)
 {
-	const char *start = *p = skip_space(*p);
+	const char	  *start = *p = skip_space(*p);
 	StringInfoData name;
 
 	initStringInfo(&name);
@@ -1078,8 +1094,8 @@ parse_name(const char *text, const char **p)
 static char **
 parse_items(const char *text, const char **p, int *count)
 {
-	int			capacity = 8;
-	char	  **items = palloc(sizeof(char *) * capacity);
+	int	   capacity = 8;
+	char **items = palloc(sizeof(char *) * capacity);
 
 	*count = 0;
 	for (;;)
@@ -1105,8 +1121,8 @@ parse_window(const char *text, const char *item, Window *window)
 	window->set = true;
 	while (*(p = skip_space(p)))
 	{
-		char	   *end;
-		int64		amount;
+		char *end;
+		int64 amount;
 
 		errno = 0;
 		amount = strtoi64(p, &end, 10);
@@ -1139,10 +1155,10 @@ parse_entry(const char *text, const char *item)
 
 typedef struct Clauses
 {
-	char	  **marks;
-	int			mark_lists;
-	char	  **step_within;
-	int			step_windows;
+	char **marks;
+	int	   mark_lists;
+	char **step_within;
+	int	   step_windows;
 } Clauses;
 
 /* One clause: its keyword, a space, its items. */
@@ -1161,8 +1177,7 @@ parse_clause(const char *text, const char **p, Lifecycle *lifecycle, Clauses *la
 	{
 		if (strcmp(keyword, clause_of_category[category]) != 0)
 			continue;
-		if (lifecycle->stage_count > 0 &&
-			(int) lifecycle->stages[lifecycle->stage_count - 1].category >= category)
+		if (lifecycle->stage_count > 0 && (int) lifecycle->stages[lifecycle->stage_count - 1].category >= category)
 			reject_text(text, start);
 		for (int i = 0; i < count; i++)
 			add_stage(lifecycle, items[i], category);
@@ -1278,7 +1293,7 @@ revacct_lifecycle_mark(PG_FUNCTION_ARGS)
 Datum
 revacct_lifecycle_fingerprint(PG_FUNCTION_ARGS)
 {
-	Size		length;
+	Size length;
 
 	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(lifecycle_fingerprint(PG_GETARG_DATUM(0), &length))));
 }
@@ -1287,9 +1302,9 @@ revacct_lifecycle_fingerprint(PG_FUNCTION_ARGS)
 Datum
 revacct_lifecycle_entered(PG_FUNCTION_ARGS)
 {
-	Lifecycle  *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
+	Lifecycle	*lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
 	const Stage *stage = &lifecycle->stages[stage_by_name(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(2)))];
-	History    *history = &call_cache(fcinfo)->history;
+	History		*history = &call_cache(fcinfo)->history;
 
 	read_history(history, PG_GETARG_DATUM(0));
 	for (int i = 0; i < history->count; i++)
@@ -1304,7 +1319,7 @@ Datum
 revacct_lifecycle_current_stage(PG_FUNCTION_ARGS)
 {
 	Lifecycle  *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
-	History    *history = &call_cache(fcinfo)->history;
+	History	   *history = &call_cache(fcinfo)->history;
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(2);
 	int			current = -1;
 	int			tied = -1;

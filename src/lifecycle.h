@@ -68,81 +68,81 @@ extern const char *const category_names[STAGE_CATEGORIES];
 /* How long after an instant something still counts. */
 typedef struct Window
 {
-	bool		set;
-	int32		months;
-	int32		days;
-	int64		usecs;
-	bool		calendar;		/* months, or days of a zone other than UTC: the end depends on the start's date */
-	int64		fixed;			/* the length when it does not */
+	bool  set;
+	int32 months;
+	int32 days;
+	int64 usecs;
+	bool  calendar; /* months, or days of a zone other than UTC: the end depends on the start's date */
+	int64 fixed;	/* the length when it does not */
 } Window;
 
 typedef struct Stage
 {
-	const char *name;
+	const char	 *name;
 	StageCategory category;
-	int			mark_count;
-	uint16	   *marks;			/* ascending */
+	int			  mark_count;
+	uint16		 *marks; /* ascending */
 } Stage;
 
 typedef struct Lifecycle
 {
-	const char *name;
-	const char *time_zone;
-	SkipOption	skip;
+	const char	 *name;
+	const char	 *time_zone;
+	SkipOption	  skip;
 	AttemptOption attempt;
-	TimesOption times;
-	VisitsOption visits;
+	TimesOption	  times;
+	VisitsOption  visits;
 	UnknownOption unknown;
-	Window		within;
-	Window	   *step_within;	/* one a step, or NULL */
-	TimestampTz entry_from;		/* first instant that counts; DT_NOBEGIN if all do */
-	TimestampTz entry_to;		/* first instant that no longer counts; DT_NOEND if all do */
-	bool		explicit_marks;
-	int			stage_count;
-	Stage	   *stages;			/* in stage order: the steps come first */
+	Window		  within;
+	Window		 *step_within; /* one a step, or NULL */
+	TimestampTz	  entry_from;  /* first instant that counts; DT_NOBEGIN if all do */
+	TimestampTz	  entry_to;	   /* first instant that no longer counts; DT_NOEND if all do */
+	bool		  explicit_marks;
+	int			  stage_count;
+	Stage		 *stages; /* in stage order: the steps come first */
 
 	/* derived */
-	uint64		fingerprint;
-	int			step_count;
-	int			won_step;		/* index of the won stage, or -1 */
-	bool		shared_marks;	/* a mark belongs to several steps */
-	bool		marks_in_stage_order;	/* a larger mark never means an earlier stage */
-	pg_tz	   *zone;
-	int			lookup_size;	/* one more than the largest mark */
-	int16	   *stage_of_mark;	/* the (first) stage of each mark, or -1 */
-	uint64	   *steps_of_mark;	/* with shared marks: all its steps, as a bit mask; else NULL */
+	uint64	fingerprint;
+	int		step_count;
+	int		won_step;			  /* index of the won stage, or -1 */
+	bool	shared_marks;		  /* a mark belongs to several steps */
+	bool	marks_in_stage_order; /* a larger mark never means an earlier stage */
+	pg_tz  *zone;
+	int		lookup_size;   /* one more than the largest mark */
+	int16  *stage_of_mark; /* the (first) stage of each mark, or -1 */
+	uint64 *steps_of_mark; /* with shared marks: all its steps, as a bit mask; else NULL */
 } Lifecycle;
 
 /* What a call site keeps from row to row, for speed alone. */
 typedef struct CallCache
 {
-	Lifecycle  *lifecycle;
-	uint64		fingerprint;
-	Size		length;
+	Lifecycle	 *lifecycle;
+	uint64		  fingerprint;
+	Size		  length;
 	MemoryContext lifecycle_context;
-	History		history;
-	void	   *scratch;
+	History		  history;
+	void		 *scratch;
 } CallCache;
 
-extern CallCache *new_call_cache(FunctionCallInfo fcinfo);
-extern void cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum);
-extern Lifecycle *decode_lifecycle(Datum datum);
-extern void check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
-extern char *fingerprint_text(uint64 fingerprint);
-extern void report_definition_mismatch(uint64 a, uint64 b) pg_attribute_noreturn();
-extern void report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b) pg_attribute_noreturn();
+extern CallCache  *new_call_cache(FunctionCallInfo fcinfo);
+extern void		   cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum);
+extern Lifecycle  *decode_lifecycle(Datum datum);
+extern void		   check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
+extern char		  *fingerprint_text(uint64 fingerprint);
+extern void		   report_definition_mismatch(uint64 a, uint64 b) pg_attribute_noreturn();
+extern void		   report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b) pg_attribute_noreturn();
 extern TimestampTz window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start);
-extern int	stage_by_name(const Lifecycle *lifecycle, const char *name);
-extern int	step_by_name(const Lifecycle *lifecycle, const char *name);
+extern int		   stage_by_name(const Lifecycle *lifecycle, const char *name);
+extern int		   step_by_name(const Lifecycle *lifecycle, const char *name);
 
-#define LIFECYCLE_HEADER_BYTES 9	/* version, fingerprint */
+#define LIFECYCLE_HEADER_BYTES 9 /* version, fingerprint */
 
 /* The fingerprint of a lifecycle value without reading the rest; also its length in bytes. */
 static inline uint64
 lifecycle_fingerprint(Datum datum, Size *length)
 {
-	ByteReader	reader;
-	uint64		fingerprint;
+	ByteReader reader;
+	uint64	   fingerprint;
 
 	reader_over_datum(&reader, datum, "lifecycle");
 	*length = reader.end - reader.p;
@@ -155,7 +155,7 @@ lifecycle_fingerprint(Datum datum, Size *length)
 static inline CallCache *
 call_cache(FunctionCallInfo fcinfo)
 {
-	CallCache  *cache = fcinfo->flinfo->fn_extra;
+	CallCache *cache = fcinfo->flinfo->fn_extra;
 
 	return likely(cache != NULL) ? cache : new_call_cache(fcinfo);
 }
@@ -164,9 +164,9 @@ call_cache(FunctionCallInfo fcinfo)
 static inline Lifecycle *
 lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
 {
-	CallCache  *cache = call_cache(fcinfo);
-	Size		length;
-	uint64		fingerprint = lifecycle_fingerprint(datum, &length);
+	CallCache *cache = call_cache(fcinfo);
+	Size	   length;
+	uint64	   fingerprint = lifecycle_fingerprint(datum, &length);
 
 	if (unlikely(cache->lifecycle == NULL || cache->fingerprint != fingerprint || cache->length != length))
 		cache_lifecycle(cache, fcinfo, datum);
@@ -186,4 +186,4 @@ entry_counts(const Lifecycle *lifecycle, TimestampTz opened_at)
 	return opened_at >= lifecycle->entry_from && opened_at < lifecycle->entry_to;
 }
 
-#endif							/* REVACCT_LIFECYCLE_H */
+#endif /* REVACCT_LIFECYCLE_H */

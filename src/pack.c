@@ -34,19 +34,19 @@
 /* What the records of a state are. */
 typedef enum PackKind
 {
-	PACK_OF_EVENTS,				/* (number, mark, at): a zigzag varint and a mark as in a journey's state */
-	PACK_OF_JOURNEYS			/* key, varint length, stored journey */
+	PACK_OF_EVENTS,	 /* (number, mark, at): a zigzag varint and a mark as in a journey's state */
+	PACK_OF_JOURNEYS /* key, varint length, stored journey */
 } PackKind;
 
 typedef struct PackState
 {
-	int32		vl_len_;		/* capacity */
-	uint8		header;			/* WORKING_BIT | version */
+	int32		vl_len_; /* capacity */
+	uint8		header;	 /* WORKING_BIT | version */
 	uint8		kind;
 	uint16		reserved;
-	uint32		used;			/* bytes of data */
-	uint32		segment;		/* offset of the open segment, if there is one */
-	uint64		count;			/* records in all */
+	uint32		used;	 /* bytes of data */
+	uint32		segment; /* offset of the open segment, if there is one */
+	uint64		count;	 /* records in all */
 	int64		last_number;
 	TimestampTz last_at;
 	bool		open;
@@ -58,8 +58,8 @@ StaticAssertDecl(offsetof(PackState, header) == VARHDRSZ, "the header byte is th
 /* Stands before the records of a segment, unaligned. */
 typedef struct SegmentHeader
 {
-	uint32		bytes;
-	uint32		records;
+	uint32 bytes;
+	uint32 records;
 } SegmentHeader;
 
 typedef struct SubjectKey
@@ -73,7 +73,7 @@ typedef struct SubjectKey
 typedef struct PackedJourney
 {
 	SubjectKey	key;
-	const char *journey;		/* stored form, without length word */
+	const char *journey; /* stored form, without length word */
 	uint32		length;
 } PackedJourney;
 
@@ -88,12 +88,12 @@ typedef struct Event
 typedef struct PackWriter
 {
 	StringInfoData body;
-	uint64		subjects;
-	uint64		numbers;
-	uint64		marks;
-	int			unit;
-	bool		extras;
-	SubjectKey	last;
+	uint64		   subjects;
+	uint64		   numbers;
+	uint64		   marks;
+	int			   unit;
+	bool		   extras;
+	SubjectKey	   last;
 } PackWriter;
 
 PG_FUNCTION_INFO_V1(revacct_pack_add_journey_of_number);
@@ -117,7 +117,7 @@ PG_FUNCTION_INFO_V1(revacct_pack_mark_count);
 static int
 compare_keys(const SubjectKey *a, const SubjectKey *b)
 {
-	int			order;
+	int order;
 
 	if (a->is_number != b->is_number)
 		return a->is_number ? -1 : 1;
@@ -130,7 +130,7 @@ compare_keys(const SubjectKey *a, const SubjectKey *b)
 static SubjectKey
 number_key(int64 number)
 {
-	SubjectKey	key = {true, number, NULL, 0};
+	SubjectKey key = {true, number, NULL, 0};
 
 	return key;
 }
@@ -139,10 +139,10 @@ number_key(int64 number)
 static SubjectKey
 text_key(const char *text, int length)
 {
-	SubjectKey	key = {false, 0, text, length};
-	char		digits[MAXINT8LEN + 1];
-	char		again[MAXINT8LEN + 1];
-	char	   *end;
+	SubjectKey key = {false, 0, text, length};
+	char	   digits[MAXINT8LEN + 1];
+	char	   again[MAXINT8LEN + 1];
+	char	  *end;
 
 	if (length == 0 || length > MAXINT8LEN || (text[0] != '-' && (text[0] < '0' || text[0] > '9')))
 		return key;
@@ -172,7 +172,7 @@ begin_pack(PackWriter *writer, int unit, bool extras)
 static void
 append_key(PackWriter *writer, const SubjectKey *key)
 {
-	StringInfo	out = &writer->body;
+	StringInfo out = &writer->body;
 
 	if (key->is_number)
 		append_varint(out,
@@ -180,8 +180,8 @@ append_key(PackWriter *writer, const SubjectKey *key)
 											: (uint64) key->number - (uint64) writer->last.number);
 	else
 	{
-		int			shared = 0;
-		int			limit = writer->subjects > writer->numbers ? Min(key->length, writer->last.length) : 0;
+		int shared = 0;
+		int limit = writer->subjects > writer->numbers ? Min(key->length, writer->last.length) : 0;
 
 		while (shared < limit && key->text[shared] == writer->last.text[shared])
 			shared++;
@@ -214,7 +214,7 @@ add_subject(PackWriter *writer, const SubjectKey *key, const Mark *marks, int co
 static Datum
 end_pack(PackWriter *writer)
 {
-	StringInfoData head;
+	StringInfoData	head;
 	struct varlena *result;
 
 	initStringInfo(&head);
@@ -243,7 +243,7 @@ is_working(const ByteReader *reader)
 static void
 open_pack_bytes(PackReader *pack, ByteReader reader)
 {
-	uint8		header;
+	uint8 header;
 
 	pack->reader = reader;
 	header = read_byte(&pack->reader);
@@ -265,7 +265,7 @@ open_pack_bytes(PackReader *pack, ByteReader reader)
 void
 open_pack(PackReader *pack, Datum datum)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, datum, TYPE_NAME);
 	if (unlikely(is_working(&reader)))
@@ -277,8 +277,8 @@ open_pack(PackReader *pack, Datum datum)
 void
 read_text_key(PackReader *pack)
 {
-	uint64		shared;
-	uint64		rest;
+	uint64 shared;
+	uint64 rest;
 
 	if (pack->text.data == NULL)
 		initStringInfo(&pack->text);
@@ -293,7 +293,7 @@ read_text_key(PackReader *pack)
 bool
 next_history(PackReader *pack, History *history)
 {
-	int			count;
+	int count;
 
 	if (!next_subject(pack, &count))
 		return false;
@@ -321,7 +321,7 @@ next_marks(PackReader *pack, Mark **marks, int *capacity, int *count)
 static SubjectKey
 current_key(const PackReader *pack)
 {
-	SubjectKey	key = {false, 0, pack->text.data, pack->text.len};
+	SubjectKey key = {false, 0, pack->text.data, pack->text.len};
 
 	return pack->is_number ? number_key(pack->number) : key;
 }
@@ -333,8 +333,8 @@ current_key(const PackReader *pack)
 static PackState *
 new_state(PackKind kind)
 {
-	Size		capacity = 1024;
-	PackState  *state = palloc0(capacity);
+	Size	   capacity = 1024;
+	PackState *state = palloc0(capacity);
 
 	SET_VARSIZE(state, capacity);
 	state->header = WORKING_BIT | REVACCT_VERSION_BYTE;
@@ -345,7 +345,7 @@ new_state(PackKind kind)
 static PackState *
 room_for(PackState *state, Size bytes)
 {
-	Size		needed = offsetof(PackState, data) + state->used + bytes;
+	Size needed = offsetof(PackState, data) + state->used + bytes;
 
 	if (unlikely(needed > VARSIZE(state)))
 	{
@@ -389,8 +389,8 @@ end_record(PackState *state, uint32 bytes)
 static PackState *
 state_argument(FunctionCallInfo fcinfo, PackKind kind)
 {
-	PackState  *state;
-	ByteReader	reader = {NULL, NULL, TYPE_NAME, BYTES_STORED};
+	PackState *state;
+	ByteReader reader = {NULL, NULL, TYPE_NAME, BYTES_STORED};
 
 	if (PG_ARGISNULL(0))
 		return new_state(kind);
@@ -415,11 +415,11 @@ unchanged_state(FunctionCallInfo fcinfo)
 Datum
 revacct_pack_add_event(PG_FUNCTION_ARGS)
 {
-	PackState  *state;
-	Mark		mark = {0};
-	int64		subject;
-	uint8	   *out;
-	int			len;
+	PackState *state;
+	Mark	   mark = {0};
+	int64	   subject;
+	uint8	  *out;
+	int		   len;
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		return unchanged_state(fcinfo);
@@ -440,8 +440,8 @@ revacct_pack_add_event(PG_FUNCTION_ARGS)
 static PackState *
 add_record(PackState *state, const SubjectKey *key, const char *journey, Size length)
 {
-	uint8	   *out;
-	int			len;
+	uint8 *out;
+	int	   len;
 
 	state = begin_record(state, 3 * MAX_VARINT_BYTES + key->length + length);
 	out = (uint8 *) state->data + state->used;
@@ -466,8 +466,8 @@ add_record(PackState *state, const SubjectKey *key, const char *journey, Size le
 static Datum
 add_journey(FunctionCallInfo fcinfo, SubjectKey key)
 {
-	PackState  *state = state_argument(fcinfo, PACK_OF_JOURNEYS);
-	ByteReader	reader;
+	PackState *state = state_argument(fcinfo, PACK_OF_JOURNEYS);
+	ByteReader reader;
 
 	reader_over_datum(&reader, PG_GETARG_DATUM(2), "journey");
 	if (is_working(&reader))
@@ -488,7 +488,7 @@ revacct_pack_add_journey_of_number(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_add_journey_of_text(PG_FUNCTION_ARGS)
 {
-	text	   *subject;
+	text *subject;
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		return unchanged_state(fcinfo);
@@ -500,11 +500,11 @@ revacct_pack_add_journey_of_text(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_add_pack(PG_FUNCTION_ARGS)
 {
-	PackState  *state;
-	PackReader	pack;
-	Mark	   *marks = NULL;
-	int			capacity = 0;
-	int			count;
+	PackState *state;
+	PackReader pack;
+	Mark	  *marks = NULL;
+	int		   capacity = 0;
+	int		   count;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
@@ -512,7 +512,7 @@ revacct_pack_add_pack(PG_FUNCTION_ARGS)
 	open_pack(&pack, PG_GETARG_DATUM(1));
 	while (next_marks(&pack, &marks, &capacity, &count))
 	{
-		SubjectKey	key = current_key(&pack);
+		SubjectKey		key = current_key(&pack);
 		struct varlena *journey = (struct varlena *) DatumGetPointer(marks_as_journey(marks, count));
 
 		CHECK_FOR_INTERRUPTS();
@@ -526,8 +526,8 @@ revacct_pack_add_pack(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_combine(PG_FUNCTION_ARGS)
 {
-	PackState  *state;
-	PackState  *more;
+	PackState *state;
+	PackState *more;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
@@ -579,10 +579,10 @@ big_array(Size elements, Size size)
 static Event *
 read_events(const PackState *state)
 {
-	Event	   *events = big_array(state->count, sizeof(Event));
-	Event	   *event = events;
+	Event		 *events = big_array(state->count, sizeof(Event));
+	Event		 *event = events;
 	SegmentHeader segment;
-	ByteReader	reader;
+	ByteReader	  reader;
 
 	for (uint32 offset = 0; next_segment(state, &offset, &segment, &reader);)
 	{
@@ -612,12 +612,13 @@ sort_events(Event *events, uint64 count)
 {
 	enum
 	{
-		DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS
+		DIGIT_BITS = 11,
+		DIGITS = 1 << DIGIT_BITS
 	};
-	Event	   *other = big_array(count, sizeof(Event));
-	int64		least = count > 0 ? events[0].subject : 0;
-	uint64		range = 0;
-	uint32	   *starts = palloc(sizeof(uint32) * DIGITS);
+	Event  *other = big_array(count, sizeof(Event));
+	int64	least = count > 0 ? events[0].subject : 0;
+	uint64	range = 0;
+	uint32 *starts = palloc(sizeof(uint32) * DIGITS);
 
 	for (uint64 i = 0; i < count; i++)
 		least = Min(least, events[i].subject);
@@ -625,8 +626,8 @@ sort_events(Event *events, uint64 count)
 		range = Max(range, (uint64) events[i].subject - (uint64) least);
 	for (int shift = 0; shift < 64 && (range >> shift) != 0; shift += DIGIT_BITS)
 	{
-		Event	   *sorted = other;
-		uint32		start = 0;
+		Event *sorted = other;
+		uint32 start = 0;
 
 		CHECK_FOR_INTERRUPTS();
 		memset(starts, 0, sizeof(uint32) * DIGITS);
@@ -634,7 +635,7 @@ sort_events(Event *events, uint64 count)
 			starts[(((uint64) events[i].subject - (uint64) least) >> shift) & (DIGITS - 1)]++;
 		for (int digit = 0; digit < DIGITS; digit++)
 		{
-			uint32		size = starts[digit];
+			uint32 size = starts[digit];
 
 			starts[digit] = start;
 			start += size;
@@ -653,7 +654,7 @@ sort_events(Event *events, uint64 count)
 static int
 coarsest_unit_of_events(const Event *events, uint64 count)
 {
-	int			unit = TIME_UNITS - 1;
+	int unit = TIME_UNITS - 1;
 
 	for (uint64 i = 0; i < count;)
 	{
@@ -672,15 +673,15 @@ coarsest_unit_of_events(const Event *events, uint64 count)
 static Datum
 pack_events(const PackState *state)
 {
-	Event	   *events = sort_events(read_events(state), state->count);
-	PackWriter	writer;
-	Mark	   *marks = NULL;
-	uint64		capacity = 0;
+	Event	  *events = sort_events(read_events(state), state->count);
+	PackWriter writer;
+	Mark	  *marks = NULL;
+	uint64	   capacity = 0;
 
 	begin_pack(&writer, coarsest_unit_of_events(events, state->count), false);
 	for (uint64 start = 0, end; start < state->count; start = end)
 	{
-		SubjectKey	key = number_key(events[start].subject);
+		SubjectKey key = number_key(events[start].subject);
 
 		for (end = start + 1; end < state->count && events[end].subject == events[start].subject; end++)
 			;
@@ -706,8 +707,8 @@ read_journeys(const PackState *state)
 {
 	PackedJourney *journeys = big_array(state->count, sizeof(PackedJourney));
 	PackedJourney *journey = journeys;
-	SegmentHeader segment;
-	ByteReader	reader;
+	SegmentHeader  segment;
+	ByteReader	   reader;
 
 	for (uint32 offset = 0; next_segment(state, &offset, &segment, &reader);)
 	{
@@ -715,13 +716,13 @@ read_journeys(const PackState *state)
 			broken(&reader);
 		for (uint32 i = 0; i < segment.records; i++, journey++)
 		{
-			uint64		length = read_bounded(&reader, reader.end - reader.p);
+			uint64 length = read_bounded(&reader, reader.end - reader.p);
 
 			if (length == 0)
 				journey->key = number_key(unzigzag(read_varint(&reader)));
 			else
 			{
-				SubjectKey	key = {false, 0, (const char *) read_bytes(&reader, length - 1), length - 1};
+				SubjectKey key = {false, 0, (const char *) read_bytes(&reader, length - 1), length - 1};
 
 				journey->key = key;
 			}
@@ -744,17 +745,17 @@ compare_packed(const void *a, const void *b)
 static int
 unite(const PackedJourney *journeys, uint64 count, Mark **marks, Size *capacity)
 {
-	Size		total = 0;
+	Size total = 0;
 
 	for (uint64 i = 0; i < count; i++)
 	{
-		ByteReader	reader = {(const uint8 *) journeys[i].journey + 1,
-							  (const uint8 *) journeys[i].journey + journeys[i].length,
-							  "journey",
-							  BYTES_STORED};
-		uint8		header = *(const uint8 *) journeys[i].journey;
-		bool		extras = (header & JOURNEY_EXTRAS) != 0;
-		int			more = count_body(reader, extras);
+		ByteReader reader = {(const uint8 *) journeys[i].journey + 1,
+							 (const uint8 *) journeys[i].journey + journeys[i].length,
+							 "journey",
+							 BYTES_STORED};
+		uint8	   header = *(const uint8 *) journeys[i].journey;
+		bool	   extras = (header & JOURNEY_EXTRAS) != 0;
+		int		   more = count_body(reader, extras);
 
 		if (total + more > *capacity)
 		{
@@ -774,16 +775,16 @@ static Datum
 pack_journeys(const PackState *state)
 {
 	PackedJourney *journeys = read_journeys(state);
-	PackWriter	writer;
-	Mark	   *marks = NULL;
-	Size		capacity = 0;
-	int			unit = TIME_UNITS - 1;
-	bool		extras = false;
+	PackWriter	   writer;
+	Mark		  *marks = NULL;
+	Size		   capacity = 0;
+	int			   unit = TIME_UNITS - 1;
+	bool		   extras = false;
 
 	qsort(journeys, state->count, sizeof(PackedJourney), compare_packed);
 	for (uint64 i = 0; i < state->count; i++)
 	{
-		uint8		header = *(const uint8 *) journeys[i].journey;
+		uint8 header = *(const uint8 *) journeys[i].journey;
 
 		if (JOURNEY_VERSION(header) != REVACCT_VERSION_BYTE || (header & WORKING_BIT) ||
 			JOURNEY_UNIT(header) >= TIME_UNITS)
@@ -794,7 +795,7 @@ pack_journeys(const PackState *state)
 	begin_pack(&writer, unit, extras);
 	for (uint64 start = 0, end; start < state->count; start = end)
 	{
-		int			count;
+		int count;
 
 		for (end = start + 1; end < state->count && compare_packed(&journeys[start], &journeys[end]) == 0; end++)
 			;
@@ -810,8 +811,8 @@ pack_journeys(const PackState *state)
 Datum
 revacct_pack_final(PG_FUNCTION_ARGS)
 {
-	ByteReader	reader;
-	PackState  *state;
+	ByteReader reader;
+	PackState *state;
 
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
 	if (!is_working(&reader))
@@ -831,22 +832,22 @@ revacct_pack_final(PG_FUNCTION_ARGS)
 static Datum
 checked_pack(const StringInfoData *bytes)
 {
-	ByteReader	reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
-	PackReader	pack;
-	PackWriter	writer;
-	Mark	   *marks = NULL;
-	int			capacity = 0;
-	int			count;
-	int			unit = TIME_UNITS - 1;
-	bool		extras = false;
+	ByteReader		reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
+	PackReader		pack;
+	PackWriter		writer;
+	Mark		   *marks = NULL;
+	int				capacity = 0;
+	int				count;
+	int				unit = TIME_UNITS - 1;
+	bool			extras = false;
 	struct varlena *again;
 
 	open_pack_bytes(&pack, reader);
 	begin_pack(&writer, pack.unit, pack.extras);
 	while (next_marks(&pack, &marks, &capacity, &count))
 	{
-		SubjectKey	key = current_key(&pack);
-		SubjectKey	plain = key.is_number ? key : text_key(key.text, key.length);
+		SubjectKey key = current_key(&pack);
+		SubjectKey plain = key.is_number ? key : text_key(key.text, key.length);
 
 		CHECK_FOR_INTERRUPTS();
 		if (plain.is_number != key.is_number || (writer.subjects > 0 && compare_keys(&writer.last, &key) >= 0) ||
@@ -890,7 +891,7 @@ revacct_pack_recv(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_send(PG_FUNCTION_ARGS)
 {
-	Datum		pack = DirectFunctionCall1(revacct_pack_final, PG_GETARG_DATUM(0));
+	Datum pack = DirectFunctionCall1(revacct_pack_final, PG_GETARG_DATUM(0));
 
 	PG_RETURN_POINTER(PG_DETOAST_DATUM(pack));
 }
@@ -903,19 +904,19 @@ revacct_pack_send(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_unpack(PG_FUNCTION_ARGS)
 {
-	PackReader	pack;
-	RowBuilder	row;
-	Mark	   *marks = NULL;
-	int			capacity = 0;
-	int			count;
+	PackReader pack;
+	RowBuilder row;
+	Mark	  *marks = NULL;
+	int		   capacity = 0;
+	int		   count;
 
 	begin_rows(fcinfo, &row);
 	open_pack(&pack, PG_GETARG_DATUM(0));
 	while (next_marks(&pack, &marks, &capacity, &count))
 	{
-		char		digits[MAXINT8LEN + 1];
-		text	   *subject;
-		Datum		journey = marks_as_journey(marks, count);
+		char  digits[MAXINT8LEN + 1];
+		text *subject;
+		Datum journey = marks_as_journey(marks, count);
 
 		CHECK_FOR_INTERRUPTS();
 		if (pack.is_number)
@@ -934,7 +935,7 @@ revacct_pack_unpack(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_subject_count(PG_FUNCTION_ARGS)
 {
-	PackReader	pack;
+	PackReader pack;
 
 	open_pack(&pack, PG_GETARG_DATUM(0));
 	PG_RETURN_INT64(pack.remaining);
@@ -943,7 +944,7 @@ revacct_pack_subject_count(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_mark_count(PG_FUNCTION_ARGS)
 {
-	PackReader	pack;
+	PackReader pack;
 
 	open_pack(&pack, PG_GETARG_DATUM(0));
 	PG_RETURN_INT64(pack.mark_count);

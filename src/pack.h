@@ -9,16 +9,16 @@
 
 typedef struct PackReader
 {
-	ByteReader	reader;
-	int			unit;
-	bool		extras;
-	uint64		remaining;		/* subjects not read yet */
-	uint64		numbers;		/* of them, subjects whose key is a number */
-	uint64		mark_count;		/* in the whole pack */
-	bool		first;
-	int64		number;			/* the key just read, if it is a number */
-	StringInfoData text;		/* else the key; data is NULL until one is read */
-	bool		is_number;
+	ByteReader	   reader;
+	int			   unit;
+	bool		   extras;
+	uint64		   remaining;  /* subjects not read yet */
+	uint64		   numbers;	   /* of them, subjects whose key is a number */
+	uint64		   mark_count; /* in the whole pack */
+	bool		   first;
+	int64		   number; /* the key just read, if it is a number */
+	StringInfoData text;   /* else the key; data is NULL until one is read */
+	bool		   is_number;
 } PackReader;
 
 extern void open_pack(PackReader *pack, Datum datum);
@@ -39,7 +39,7 @@ next_subject(PackReader *pack, int *count)
 	pack->is_number = pack->numbers > 0;
 	if (likely(pack->is_number))
 	{
-		uint64		distance = read_varint(&pack->reader);
+		uint64 distance = read_varint(&pack->reader);
 
 		pack->numbers--;
 		pack->number = pack->first ? unzigzag(distance) : (int64) ((uint64) pack->number + distance);
@@ -53,4 +53,4 @@ next_subject(PackReader *pack, int *count)
 	return true;
 }
 
-#endif							/* REVACCT_PACK_H */
+#endif /* REVACCT_PACK_H */

@@ -21,7 +21,8 @@ report_broken_bytes(const char *type_name, ByteSource source)
 {
 	if (source == BYTES_RECEIVED)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION), errmsg("invalid binary value for type %s", type_name)));
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("invalid binary value for type %s", type_name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("stored value of type %s is broken", type_name),
@@ -58,7 +59,7 @@ void
 append_instant(StringInfo out, TimestampTz at)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		 fsec;
 
 	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
@@ -73,7 +74,7 @@ append_instant(StringInfo out, TimestampTz at)
 					 tm.tm_sec);
 	if (fsec != 0)
 	{
-		int			digits = 6;
+		int digits = 6;
 
 		while (fsec % 10 == 0)
 		{
@@ -89,7 +90,7 @@ append_instant(StringInfo out, TimestampTz at)
 static int
 parse_digits(const char **text, int count)
 {
-	int			value = 0;
+	int value = 0;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -107,9 +108,9 @@ const char *
 parse_instant(const char *text, TimestampTz *at)
 {
 	struct pg_tm tm = {0};
-	fsec_t		fsec = 0;
-	bool		negative = (*text == '-');
-	int			digits = 0;
+	fsec_t		 fsec = 0;
+	bool		 negative = (*text == '-');
+	int			 digits = 0;
 
 	if (negative)
 		text++;
@@ -133,7 +134,7 @@ parse_instant(const char *text, TimestampTz *at)
 		return NULL;
 	if (*text == '.')
 	{
-		int			scale = USECS_PER_SEC / 10;
+		int scale = USECS_PER_SEC / 10;
 
 		text++;
 		if (!isdigit((unsigned char) *text))
@@ -188,9 +189,9 @@ writable_state(FunctionCallInfo fcinfo, int argno)
 void *
 grown_state(void *state, Size needed)
 {
-	Size		capacity = VARSIZE(state);
-	Size		old_capacity = capacity;
-	char	   *grown;
+	Size  capacity = VARSIZE(state);
+	Size  old_capacity = capacity;
+	char *grown;
 
 	if (likely(needed <= capacity))
 		return state;
@@ -242,14 +243,15 @@ end_row(RowBuilder *row)
 Datum
 rounded_numeric(double value, int scale)
 {
-	return DirectFunctionCall2(
-		numeric_round, DirectFunctionCall1(float8_numeric, Float8GetDatum(value)), Int32GetDatum(scale));
+	return DirectFunctionCall2(numeric_round,
+							   DirectFunctionCall1(float8_numeric, Float8GetDatum(value)),
+							   Int32GetDatum(scale));
 }
 
 static char *
 int128_text(int128 value, char *end)
 {
-	uint128		rest = value < 0 ? -(uint128) value : (uint128) value;
+	uint128 rest = value < 0 ? -(uint128) value : (uint128) value;
 
 	*end = '\0';
 	do
@@ -263,7 +265,7 @@ int128_text(int128 value, char *end)
 static Datum
 int128_numeric(int128 value)
 {
-	char		digits[48];
+	char digits[48];
 
 	return DirectFunctionCall3(numeric_in,
 							   CStringGetDatum(int128_text(value, digits + sizeof(digits) - 1)),
@@ -275,17 +277,16 @@ int128_numeric(int128 value)
 Datum
 rounded_ratio(int128 numerator, int128 denominator, int scale)
 {
-	return DirectFunctionCall2(
-		numeric_round,
-		DirectFunctionCall2(numeric_div, int128_numeric(numerator), int128_numeric(denominator)),
-		Int32GetDatum(scale));
+	return DirectFunctionCall2(numeric_round,
+							   DirectFunctionCall2(numeric_div, int128_numeric(numerator), int128_numeric(denominator)),
+							   Int32GetDatum(scale));
 }
 
 /* All bytes of a message to a recv function. */
 StringInfoData
 message_bytes(StringInfo message)
 {
-	int			len = message->len - message->cursor;
+	int			   len = message->len - message->cursor;
 	StringInfoData bytes;
 
 	initStringInfo(&bytes);
@@ -310,15 +311,15 @@ StringInfoData
 hex_as_bytes(const char *text, const char *type_name)
 {
 	StringInfoData bytes;
-	const char *p = text;
+	const char	  *p = text;
 
 	initStringInfo(&bytes);
 	if (*p++ != '\\' || *p++ != 'x')
 		p = "?";
 	for (; *p != '\0'; p += 2)
 	{
-		int			high = hex_digit(p[0]);
-		int			low = high < 0 ? -1 : hex_digit(p[1]);
+		int high = hex_digit(p[0]);
+		int low = high < 0 ? -1 : hex_digit(p[1]);
 
 		if (low < 0)
 			ereport(ERROR,

@@ -34,16 +34,16 @@
 /* Where broken bytes come from decides their SQLSTATE. */
 typedef enum ByteSource
 {
-	BYTES_STORED,				/* data_corrupted */
-	BYTES_RECEIVED				/* invalid_binary_representation */
+	BYTES_STORED,  /* data_corrupted */
+	BYTES_RECEIVED /* invalid_binary_representation */
 } ByteSource;
 
 typedef struct ByteReader
 {
 	const uint8 *p;
 	const uint8 *end;
-	const char *type_name;		/* for the error text */
-	ByteSource	source;
+	const char	*type_name; /* for the error text */
+	ByteSource	 source;
 } ByteReader;
 
 /* Rows of a set-returning function, filled column by column. */
@@ -52,10 +52,10 @@ typedef struct ByteReader
 typedef struct RowBuilder
 {
 	struct Tuplestorestate *store;
-	struct TupleDescData *descriptor;
-	int			column;
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
+	struct TupleDescData   *descriptor;
+	int						column;
+	Datum					values[MAX_COLUMNS];
+	bool					nulls[MAX_COLUMNS];
 } RowBuilder;
 
 extern void begin_rows(FunctionCallInfo fcinfo, RowBuilder *row);
@@ -68,19 +68,19 @@ add_column(RowBuilder *row, Datum value, bool isnull)
 	row->nulls[row->column++] = isnull;
 }
 
-extern Datum rounded_numeric(double value, int scale);
-extern Datum rounded_ratio(int128 numerator, int128 denominator, int scale);
+extern Datum		  rounded_numeric(double value, int scale);
+extern Datum		  rounded_ratio(int128 numerator, int128 denominator, int scale);
 extern StringInfoData message_bytes(StringInfo message);
 extern StringInfoData hex_as_bytes(const char *text, const char *type_name);
-extern void report_broken_bytes(const char *type_name, ByteSource source) pg_attribute_noreturn();
-extern void report_newer_version(const char *type_name, int version) pg_attribute_noreturn();
-extern void check_finite_instant(TimestampTz at, const char *what);
-extern void append_instant(StringInfo out, TimestampTz at);
-extern const char *parse_instant(const char *text, TimestampTz *at);
-extern Datum bytes_as_varlena(const StringInfoData *bytes);
-extern void *writable_state(FunctionCallInfo fcinfo, int argno);
-extern void *grown_state(void *state, Size needed);
-extern void check_value_size(Size bytes, const char *type_name, const char *hint);
+extern void			  report_broken_bytes(const char *type_name, ByteSource source) pg_attribute_noreturn();
+extern void			  report_newer_version(const char *type_name, int version) pg_attribute_noreturn();
+extern void			  check_finite_instant(TimestampTz at, const char *what);
+extern void			  append_instant(StringInfo out, TimestampTz at);
+extern const char	 *parse_instant(const char *text, TimestampTz *at);
+extern Datum		  bytes_as_varlena(const StringInfoData *bytes);
+extern void			 *writable_state(FunctionCallInfo fcinfo, int argno);
+extern void			 *grown_state(void *state, Size needed);
+extern void			  check_value_size(Size bytes, const char *type_name, const char *hint);
 
 /*
  * A varlena argument's payload, detoasted only if it must be (short headers stay).
@@ -116,12 +116,12 @@ read_byte(ByteReader *reader)
 static inline uint64
 read_varint(ByteReader *reader)
 {
-	uint64		result = 0;
-	int			shift = 0;
+	uint64 result = 0;
+	int	   shift = 0;
 
 	for (;;)
 	{
-		uint8		byte = read_byte(reader);
+		uint8 byte = read_byte(reader);
 
 		if (unlikely(shift == 63 && byte > 1))
 			broken(reader);
@@ -136,7 +136,7 @@ read_varint(ByteReader *reader)
 static inline uint64
 read_bounded(ByteReader *reader, uint64 limit)
 {
-	uint64		result = read_varint(reader);
+	uint64 result = read_varint(reader);
 
 	if (unlikely(result > limit))
 		broken(reader);
@@ -169,7 +169,7 @@ unzigzag(uint64 value)
 static inline int
 put_varint(uint8 *out, uint64 value)
 {
-	int			len = 0;
+	int len = 0;
 
 	while (value >= 0x80)
 	{
@@ -185,7 +185,7 @@ put_varint(uint8 *out, uint64 value)
 static inline void
 append_varint(StringInfo out, uint64 value)
 {
-	uint8		bytes[MAX_VARINT_BYTES];
+	uint8 bytes[MAX_VARINT_BYTES];
 
 	appendBinaryStringInfo(out, (const char *) bytes, put_varint(bytes, value));
 }
@@ -194,7 +194,7 @@ append_varint(StringInfo out, uint64 value)
 static inline uint64
 load_little_endian(const uint8 *p, const uint8 *end, int len)
 {
-	uint64		word = 0;
+	uint64 word = 0;
 
 	if (likely(end - p >= 8))
 	{
@@ -209,4 +209,4 @@ load_little_endian(const uint8 *p, const uint8 *end, int len)
 	return word;
 }
 
-#endif							/* REVACCT_H */
+#endif /* REVACCT_H */

@@ -12,8 +12,8 @@
 
 #include "attempts.h"
 
-#define SHAPE_MARKS 12			/* longer histories have no shape: 5 bits each fit 64 */
-#define SHAPE_MARK_LIMIT 31		/* marks from here on have none */
+#define SHAPE_MARKS 12		/* longer histories have no shape: 5 bits each fit 64 */
+#define SHAPE_MARK_LIMIT 31 /* marks from here on have none */
 #define SHAPE_SLOTS 1024
 #define SHAPE_CELLS 16
 #define SHAPE_EXPIRED (UINT64CONST(1) << 63)
@@ -21,37 +21,37 @@
 /* A history as far as its shape matters. */
 typedef struct ShapedHistory
 {
-	uint64		key;			/* the marks, 5 bits each, above them a leading 1; perhaps SHAPE_EXPIRED */
+	uint64		key; /* the marks, 5 bits each, above them a leading 1; perhaps SHAPE_EXPIRED */
 	int			count;
 	TimestampTz first_at;
-	uint64		offsets[SHAPE_MARKS];	/* from the first mark, in units */
+	uint64		offsets[SHAPE_MARKS]; /* from the first mark, in units */
 } ShapedHistory;
 
 typedef struct ShapeTime
 {
-	uint8		step;
-	uint8		from;			/* indexes of marks */
-	uint8		to;
+	uint8 step;
+	uint8 from; /* indexes of marks */
+	uint8 to;
 } ShapeTime;
 
 typedef struct Shape
 {
-	uint64		key;			/* 0: nothing here */
-	bool		simple;			/* if not, histories of this shape must be read in full */
-	uint8		cell_count;
-	uint8		time_count;
-	uint16		cells[SHAPE_CELLS];	/* each to be raised by 1 */
-	ShapeTime	times[SHAPE_MARKS];
+	uint64	  key;	  /* 0: nothing here */
+	bool	  simple; /* if not, histories of this shape must be read in full */
+	uint8	  cell_count;
+	uint8	  time_count;
+	uint16	  cells[SHAPE_CELLS]; /* each to be raised by 1 */
+	ShapeTime times[SHAPE_MARKS];
 } Shape;
 
 typedef struct ShapeTable
 {
-	uint64		fingerprint;	/* of the lifecycle they are of */
-	bool		usable;			/* do its histories have shapes? */
-	int64		within;			/* window, PG_INT64_MAX if none */
-	uint32		reads;			/* since the table was made ready, and how many of them */
-	uint32		misses;			/* were of a shape that was not in its slot */
-	Shape		slots[SHAPE_SLOTS];
+	uint64 fingerprint; /* of the lifecycle they are of */
+	bool   usable;		/* do its histories have shapes? */
+	int64  within;		/* window, PG_INT64_MAX if none */
+	uint32 reads;		/* since the table was made ready, and how many of them */
+	uint32 misses;		/* were of a shape that was not in its slot */
+	Shape  slots[SHAPE_SLOTS];
 } ShapeTable;
 
 static inline Shape *
@@ -72,8 +72,8 @@ prepare_shapes(ShapeTable *table, const Lifecycle *lifecycle)
 	table->fingerprint = lifecycle->fingerprint;
 	table->within = lifecycle->within.set ? lifecycle->within.fixed : PG_INT64_MAX;
 	table->usable = !lifecycle->within.calendar && lifecycle->step_within == NULL &&
-		lifecycle->entry_from == DT_NOBEGIN && lifecycle->entry_to == DT_NOEND &&
-		(lifecycle->marks_in_stage_order || lifecycle->shared_marks);
+					lifecycle->entry_from == DT_NOBEGIN && lifecycle->entry_to == DT_NOEND &&
+					(lifecycle->marks_in_stage_order || lifecycle->shared_marks);
 }
 
 /* A shape was not there. Where most are like that, looking for them costs more than it saves. */
@@ -95,19 +95,19 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 {
 	const uint8 *p = reader->p;
 	const uint8 *end = reader->end;
-	uint64		key = 1;
-	uint64		offset = 0;
-	int64		span;
-	bool		tied = false;
-	int			i;
+	uint64		 key = 1;
+	uint64		 offset = 0;
+	int64		 span;
+	bool		 tied = false;
+	int			 i;
 
 	if (unlikely(!table->usable || count > SHAPE_MARKS))
 		return false;
 	for (i = 0; count < 0 ? p < end : i < count; i++)
 	{
-		uint8		lead;
-		int			len;
-		uint64		distance;
+		uint8  lead;
+		int	   len;
+		uint64 distance;
 
 		if (unlikely(i == SHAPE_MARKS || p >= end))
 			return false;
@@ -147,4 +147,4 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 	return true;
 }
 
-#endif							/* REVACCT_SHAPES_H */
+#endif /* REVACCT_SHAPES_H */

@@ -10,13 +10,13 @@
 
 typedef struct Sum128
 {
-	uint64		low;
-	int64		high;
+	uint64 low;
+	int64  high;
 } Sum128;
 
 typedef struct Sum192
 {
-	uint64		words[3];		/* lowest first */
+	uint64 words[3]; /* lowest first */
 } Sum192;
 
 static inline int128
@@ -28,7 +28,7 @@ sum_value(const Sum128 *sum)
 static inline void
 sum_add(Sum128 *sum, int128 by)
 {
-	uint128		total = (uint128) sum_value(sum) + (uint128) by;
+	uint128 total = (uint128) sum_value(sum) + (uint128) by;
 
 	sum->low = (uint64) total;
 	sum->high = (int64) (total >> 64);
@@ -37,7 +37,7 @@ sum_add(Sum128 *sum, int128 by)
 static inline void
 square_sum_add(Sum192 *sum, const Sum192 *by)
 {
-	uint128		carry = 0;
+	uint128 carry = 0;
 
 	for (int i = 0; i < 3; i++)
 	{
@@ -50,8 +50,8 @@ square_sum_add(Sum192 *sum, const Sum192 *by)
 static inline Sum192
 square_of(int64 value)
 {
-	uint128		square = (uint128) ((int128) value * value);
-	Sum192		result = {{(uint64) square, (uint64) (square >> 64), 0}};
+	uint128 square = (uint128) ((int128) value * value);
+	Sum192	result = {{(uint64) square, (uint64) (square >> 64), 0}};
 
 	return result;
 }
@@ -67,7 +67,7 @@ square_sum_as_double(const Sum192 *sum)
 static inline void
 append_varint128(StringInfo out, int128 value)
 {
-	uint128		rest = ((uint128) value << 1) ^ (uint128) (value >> 127);
+	uint128 rest = ((uint128) value << 1) ^ (uint128) (value >> 127);
 
 	while (rest >= 0x80)
 	{
@@ -80,11 +80,11 @@ append_varint128(StringInfo out, int128 value)
 static inline int128
 read_varint128(ByteReader *reader)
 {
-	uint128		result = 0;
+	uint128 result = 0;
 
 	for (int shift = 0;; shift += 7)
 	{
-		uint8		byte = read_byte(reader);
+		uint8 byte = read_byte(reader);
 
 		if (shift == 126 && byte > 3)
 			broken(reader);
@@ -94,4 +94,4 @@ read_varint128(ByteReader *reader)
 	}
 }
 
-#endif							/* REVACCT_SUMS_H */
+#endif /* REVACCT_SUMS_H */

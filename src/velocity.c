@@ -20,8 +20,8 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -29,22 +29,22 @@
 
 #define TYPE_NAME "velocity_summary"
 #define HAS_SINCE 0x01
-#define ENTRIES_PER_STAGE 2048	/* at most so many wait, for each stage: 32 kB */
+#define ENTRIES_PER_STAGE 2048 /* at most so many wait, for each stage: 32 kB */
 #define MIN_ENTRIES 64
 
 typedef struct VelocityState
 {
-	int32		vl_len_;		/* capacity */
-	uint8		header;			/* WORKING_BIT | version */
-	uint8		stage_count;	/* open and active stages */
+	int32		vl_len_;	 /* capacity */
+	uint8		header;		 /* WORKING_BIT | version */
+	uint8		stage_count; /* open and active stages */
 	uint16		reserved;
 	uint64		fingerprint;
 	TimestampTz as_of;
-	TimestampTz since;			/* DT_NOBEGIN if not given */
-	uint64		subjects;		/* of the waiting entries */
-	uint64		unknown_marks;	/* likewise */
+	TimestampTz since;		   /* DT_NOBEGIN if not given */
+	uint64		subjects;	   /* of the waiting entries */
+	uint64		unknown_marks; /* likewise */
 	uint32		stored_length;
-	uint32		waiting;		/* entries, after the stored form, aligned */
+	uint32		waiting; /* entries, after the stored form, aligned */
 	char		data[FLEXIBLE_ARRAY_MEMBER];
 } VelocityState;
 
@@ -54,20 +54,20 @@ StaticAssertDecl(offsetof(VelocityState, data) % MAXIMUM_ALIGNOF == 0, "entries 
 /* A stored form, taken apart. */
 typedef struct StoredVelocity
 {
-	Lifecycle  *lifecycle;		/* NULL if not asked for */
-	uint64		fingerprint;
+	Lifecycle	*lifecycle; /* NULL if not asked for */
+	uint64		 fingerprint;
 	const uint8 *definition;
-	Size		definition_length;
-	TimestampTz as_of;
-	TimestampTz since;
-	uint64		subjects;
-	uint64		unknown_marks;
-	ByteReader	blocks;
+	Size		 definition_length;
+	TimestampTz	 as_of;
+	TimestampTz	 since;
+	uint64		 subjects;
+	uint64		 unknown_marks;
+	ByteReader	 blocks;
 } StoredVelocity;
 
 typedef struct VelocityRun
 {
-	VisitRun	run;			/* first, so that the callback finds the rest */
+	VisitRun	   run; /* first, so that the callback finds the rest */
 	VelocityState *state;
 } VelocityRun;
 
@@ -121,8 +121,8 @@ append_head(StringInfo out, const StoredVelocity *stored)
 static void
 read_head(StoredVelocity *stored, ByteReader reader)
 {
-	uint8		version = read_byte(&reader);
-	uint8		flags;
+	uint8 version = read_byte(&reader);
+	uint8 flags;
 
 	if (version != REVACCT_VERSION_BYTE)
 		report_newer_version(TYPE_NAME, version);
@@ -163,10 +163,10 @@ measured_stages(const Lifecycle *lifecycle)
 static ByteReader
 stored_part(const VelocityState *state)
 {
-	ByteReader	reader = {(const uint8 *) state->data,
-						  (const uint8 *) state->data + state->stored_length,
-						  TYPE_NAME,
-						  BYTES_STORED};
+	ByteReader reader = {(const uint8 *) state->data,
+						 (const uint8 *) state->data + state->stored_length,
+						 TYPE_NAME,
+						 BYTES_STORED};
 
 	return reader;
 }
@@ -188,7 +188,7 @@ static VelocityState *
 new_state(const StringInfoData *stored, int stage_count, uint64 fingerprint, TimestampTz as_of, TimestampTz since,
 		  Size entries)
 {
-	Size		size = offsetof(VelocityState, data) + MAXALIGN(stored->len) + entries * sizeof(DurationEntry);
+	Size		   size = offsetof(VelocityState, data) + MAXALIGN(stored->len) + entries * sizeof(DurationEntry);
 	VelocityState *state = palloc0(size);
 
 	SET_VARSIZE(state, size);
@@ -207,8 +207,8 @@ static DurationEntry *
 by_stage(const VelocityState *state, int *starts)
 {
 	const DurationEntry *entries = entries_of(state);
-	DurationEntry *sorted = palloc(sizeof(DurationEntry) * Max(state->waiting, 1));
-	int			next[MAX_STEPS + 1];
+	DurationEntry		*sorted = palloc(sizeof(DurationEntry) * Max(state->waiting, 1));
+	int					 next[MAX_STEPS + 1];
 
 	memset(starts, 0, sizeof(int) * (MAX_STEPS + 1));
 	for (uint32 i = 0; i < state->waiting; i++)
@@ -227,7 +227,7 @@ append_all(StringInfo out, const VelocityState *state)
 {
 	StoredVelocity stored;
 	DurationEntry *entries;
-	int			starts[MAX_STEPS + 1];
+	int			   starts[MAX_STEPS + 1];
 
 	read_head(&stored, stored_part(state));
 	stored.subjects += state->subjects;
@@ -236,8 +236,8 @@ append_all(StringInfo out, const VelocityState *state)
 	entries = by_stage(state, starts);
 	for (int stage = 0; stage < state->stage_count; stage++)
 	{
-		int			count = starts[stage + 1] - starts[stage];
-		ByteReader	block = read_block(&stored.blocks);
+		int		   count = starts[stage + 1] - starts[stage];
+		ByteReader block = read_block(&stored.blocks);
 
 		if (count > 0)
 			append_entries(out, block, entries + starts[stage], count);
@@ -263,8 +263,12 @@ settled_state(VelocityState *state)
 		state->waiting = 0;
 	}
 	else
-		state = new_state(
-			&bytes, state->stage_count, state->fingerprint, state->as_of, state->since, entry_capacity(state));
+		state = new_state(&bytes,
+						  state->stage_count,
+						  state->fingerprint,
+						  state->as_of,
+						  state->since,
+						  entry_capacity(state));
 	pfree(bytes.data);
 	return state;
 }
@@ -306,9 +310,9 @@ static void
 take_cumulative(VelocityRun *velocity)
 {
 	const VisitRun *run = &velocity->run;
-	int64		sums[MAX_STEPS];
-	int			exits[MAX_STEPS];
-	uint64		stages = 0;
+	int64			sums[MAX_STEPS];
+	int				exits[MAX_STEPS];
+	uint64			stages = 0;
 
 	for (int i = 0; i < run->visit_count; i++)
 	{
@@ -324,7 +328,7 @@ take_cumulative(VelocityRun *velocity)
 	}
 	for (; stages != 0; stages &= stages - 1)
 	{
-		int			stage = pg_rightmost_one_pos64(stages);
+		int stage = pg_rightmost_one_pos64(stages);
 
 		add_entry(velocity, sums[stage], stage, slot_of(exits[stage]));
 	}
@@ -383,7 +387,7 @@ empty_state(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, Tim
 {
 	StoredVelocity stored = {0};
 	StringInfoData bytes;
-	ByteReader	reader;
+	ByteReader	   reader;
 
 	reader_over_datum(&reader, definition, "lifecycle");
 	stored.definition = reader.p;
@@ -403,11 +407,11 @@ empty_state(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, Tim
 static VelocityRun *
 begin_transition(FunctionCallInfo fcinfo)
 {
-	CallCache  *cache = call_cache(fcinfo);
+	CallCache	*cache = call_cache(fcinfo);
 	VelocityRun *velocity;
-	Lifecycle  *lifecycle;
-	TimestampTz as_of;
-	TimestampTz since;
+	Lifecycle	*lifecycle;
+	TimestampTz	 as_of;
+	TimestampTz	 since;
 
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		ereport(ERROR,
@@ -454,7 +458,7 @@ Datum
 revacct_velocity_add_journey(PG_FUNCTION_ARGS)
 {
 	VelocityRun *velocity;
-	History    *history;
+	History		*history;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
@@ -470,8 +474,8 @@ Datum
 revacct_velocity_add_pack(PG_FUNCTION_ARGS)
 {
 	VelocityRun *velocity;
-	History    *history;
-	PackReader	pack;
+	History		*history;
+	PackReader	 pack;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
@@ -502,8 +506,7 @@ working_state(Datum datum, const ByteReader *reader)
 	const VelocityState *state = (const VelocityState *) PG_DETOAST_DATUM(datum);
 
 	if (VARSIZE(state) < offsetof(VelocityState, data) || state->stage_count > MAX_STEPS ||
-		state->stored_length > VARSIZE(state) - offsetof(VelocityState, data) ||
-		state->waiting > entry_capacity(state))
+		state->stored_length > VARSIZE(state) - offsetof(VelocityState, data) || state->waiting > entry_capacity(state))
 		broken(reader);
 	for (uint32 i = 0; i < state->waiting; i++)
 		if (entries_of(state)[i].stage >= state->stage_count || entries_of(state)[i].slot >= DURATION_SLOTS ||
@@ -516,7 +519,7 @@ working_state(Datum datum, const ByteReader *reader)
 static ByteReader
 stored_summary(Datum datum)
 {
-	ByteReader	reader;
+	ByteReader reader;
 
 	reader_over_datum(&reader, datum, TYPE_NAME);
 	if (is_working(&reader))
@@ -534,7 +537,7 @@ stored_summary(Datum datum)
 static int
 count_blocks(ByteReader blocks)
 {
-	int			count = 0;
+	int count = 0;
 
 	while (blocks.p < blocks.end)
 	{
@@ -554,8 +557,8 @@ revacct_velocity_add_summary(PG_FUNCTION_ARGS)
 	StoredVelocity more;
 	StoredVelocity stored;
 	StringInfoData bytes;
-	ByteReader	reader;
-	int			stages;
+	ByteReader	   reader;
+	int			   stages;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
@@ -580,7 +583,7 @@ revacct_velocity_add_summary(PG_FUNCTION_ARGS)
 	append_head(&bytes, &stored);
 	for (int stage = 0; stage < stages; stage++)
 	{
-		ByteReader	block = read_block(&stored.blocks);
+		ByteReader block = read_block(&stored.blocks);
 
 		CHECK_FOR_INTERRUPTS();
 		append_merged(&bytes, block, read_block(&more.blocks));
@@ -592,7 +595,7 @@ revacct_velocity_add_summary(PG_FUNCTION_ARGS)
 Datum
 revacct_velocity_final(PG_FUNCTION_ARGS)
 {
-	ByteReader	reader = stored_summary(PG_GETARG_DATUM(0));
+	ByteReader	   reader = stored_summary(PG_GETARG_DATUM(0));
 	StringInfoData bytes;
 
 	initStringInfo(&bytes);
@@ -618,17 +621,16 @@ open_summary(StoredVelocity *stored, ByteReader reader)
 static bool
 is_consistent(const DurationTable *table)
 {
-	int64		late = 0;
-	int64		others = 0;
-	int64		left = 0;
-	int64		entered = 0;
+	int64 late = 0;
+	int64 others = 0;
+	int64 left = 0;
+	int64 entered = 0;
 
 	for (int i = 0; i < table->nrows; i++)
 	{
 		const DurationRow *row = &table->rows[i];
 
-		if (pg_add_s64_overflow(late, row->late_entries, &late) ||
-			pg_add_s64_overflow(others, row->censored, &others))
+		if (pg_add_s64_overflow(late, row->late_entries, &late) || pg_add_s64_overflow(others, row->censored, &others))
 			return false;
 		for (int kind = 0; kind < EXIT_KINDS; kind++)
 			if (pg_add_s64_overflow(others, row->exits[kind], &others))
@@ -655,7 +657,7 @@ is_consistent(const DurationTable *table)
 static Datum
 checked_summary(const StringInfoData *bytes)
 {
-	ByteReader	reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
+	ByteReader	   reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
 	StoredVelocity stored;
 	StringInfoData again;
 	StringInfoData empty;
@@ -670,8 +672,8 @@ checked_summary(const StringInfoData *bytes)
 	append_head(&again, &stored);
 	while (stored.blocks.p < stored.blocks.end)
 	{
-		ByteReader	block = read_block(&stored.blocks);
-		ByteReader	nothing = {(uint8 *) empty.data, (uint8 *) empty.data + empty.len, TYPE_NAME, BYTES_RECEIVED};
+		ByteReader block = read_block(&stored.blocks);
+		ByteReader nothing = {(uint8 *) empty.data, (uint8 *) empty.data + empty.len, TYPE_NAME, BYTES_RECEIVED};
 
 		if (!is_consistent(block_as_table(block)))
 			broken(&reader);
@@ -717,7 +719,7 @@ revacct_velocity_recv(PG_FUNCTION_ARGS)
 static ByteReader
 nth_block(ByteReader blocks, int n)
 {
-	ByteReader	block = read_block(&blocks);
+	ByteReader block = read_block(&blocks);
 
 	while (n-- > 0)
 		block = read_block(&blocks);
@@ -728,8 +730,8 @@ nth_block(ByteReader blocks, int n)
 static int
 measured_stage(const Lifecycle *lifecycle, text *argument)
 {
-	char	   *name = text_to_cstring(argument);
-	int			stage = step_by_name(lifecycle, name);
+	char *name = text_to_cstring(argument);
+	int	  stage = step_by_name(lifecycle, name);
 
 	if (stage == lifecycle->won_step)
 		ereport(ERROR,
@@ -752,7 +754,7 @@ table_argument(FunctionCallInfo fcinfo)
 static int
 exit_argument(text *argument)
 {
-	char	   *name = text_to_cstring(argument);
+	char *name = text_to_cstring(argument);
 
 	for (int kind = 0; kind < EXIT_KINDS; kind++)
 		if (strcmp(name, exit_names[kind]) == 0)
@@ -766,7 +768,7 @@ exit_argument(text *argument)
 static SurvivalLimits
 limits_argument(text *argument)
 {
-	char	   *name = text_to_cstring(argument);
+	char *name = text_to_cstring(argument);
 
 	if (strcmp(name, "log-log") == 0)
 		return LIMITS_LOG_LOG;
@@ -784,7 +786,7 @@ limits_argument(text *argument)
 static int64
 interval_argument(const Interval *interval, const char *what)
 {
-	int64		usecs;
+	int64 usecs;
 
 	if (interval->month != 0)
 		ereport(ERROR,
@@ -801,7 +803,7 @@ interval_argument(const Interval *interval, const char *what)
 static Datum
 interval_datum(int64 usecs)
 {
-	Interval   *interval = palloc0(sizeof(Interval));
+	Interval *interval = palloc0(sizeof(Interval));
 
 	interval->day = usecs / USECS_PER_DAY;
 	interval->time = usecs % USECS_PER_DAY;
@@ -811,7 +813,7 @@ interval_datum(int64 usecs)
 static int64
 count_exits(const DurationTable *table, int kind)
 {
-	int64		count = 0;
+	int64 count = 0;
 
 	for (int i = 0; i < table->nrows; i++)
 		for (int k = 0; k < EXIT_KINDS; k++)
@@ -823,7 +825,7 @@ count_exits(const DurationTable *table, int kind)
 static int64
 count_censored(const DurationTable *table)
 {
-	int64		count = 0;
+	int64 count = 0;
 
 	for (int i = 0; i < table->nrows; i++)
 		count += table->rows[i].censored;
@@ -914,9 +916,9 @@ Datum
 revacct_velocity_quantile(PG_FUNCTION_ARGS)
 {
 	DurationTable *table = table_argument(fcinfo);
-	double		p = PG_GETARG_FLOAT8(2);
-	char	   *plateau = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	int64		quantile;
+	double		   p = PG_GETARG_FLOAT8(2);
+	char		  *plateau = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	int64		   quantile;
 
 	check_probability(p);
 	if (strcmp(plateau, "midpoint") != 0 && strcmp(plateau, "min") != 0)
@@ -938,16 +940,15 @@ static Datum
 quantile_limit(FunctionCallInfo fcinfo, QuantileOf of)
 {
 	DurationTable *table = table_argument(fcinfo);
-	double		p = PG_GETARG_FLOAT8(2);
-	int64		quantile;
+	double		   p = PG_GETARG_FLOAT8(2);
+	int64		   quantile;
 
 	check_probability(p);
-	if (!survival_quantile(
-			survival_curve(table, EXIT_ANY, PG_GETARG_FLOAT8(3), limits_argument(PG_GETARG_TEXT_PP(4))),
-			p,
-			true,
-			of,
-			&quantile))
+	if (!survival_quantile(survival_curve(table, EXIT_ANY, PG_GETARG_FLOAT8(3), limits_argument(PG_GETARG_TEXT_PP(4))),
+						   p,
+						   true,
+						   of,
+						   &quantile))
 		PG_RETURN_NULL();
 	return interval_datum(quantile);
 }
@@ -968,7 +969,7 @@ revacct_velocity_quantile_high(PG_FUNCTION_ARGS)
 Datum
 revacct_velocity_survival_at(PG_FUNCTION_ARGS)
 {
-	double		survival;
+	double survival;
 
 	if (!survival_at(survival_curve(table_argument(fcinfo), EXIT_ANY, 0.95, LIMITS_LOG_LOG),
 					 interval_argument(PG_GETARG_INTERVAL_P(2), "age"),
@@ -980,7 +981,7 @@ revacct_velocity_survival_at(PG_FUNCTION_ARGS)
 static void
 add_float(RowBuilder *row, double value)
 {
-	bool		none = isnan(value) || isinf(value);
+	bool none = isnan(value) || isinf(value);
 
 	add_column(row, none ? (Datum) 0 : Float8GetDatum(value), none);
 }
@@ -989,9 +990,9 @@ add_float(RowBuilder *row, double value)
 Datum
 revacct_velocity_survival_curve(PG_FUNCTION_ARGS)
 {
-	SurvivalCurve *curve = survival_curve(
-		table_argument(fcinfo), EXIT_ANY, PG_GETARG_FLOAT8(2), limits_argument(PG_GETARG_TEXT_PP(3)));
-	RowBuilder	row;
+	SurvivalCurve *curve =
+		survival_curve(table_argument(fcinfo), EXIT_ANY, PG_GETARG_FLOAT8(2), limits_argument(PG_GETARG_TEXT_PP(3)));
+	RowBuilder row;
 
 	begin_rows(fcinfo, &row);
 	for (int i = 0; i < curve->npoints; i++)
@@ -1018,7 +1019,7 @@ revacct_velocity_survival_curve(PG_FUNCTION_ARGS)
 Datum
 revacct_velocity_incidence_at(PG_FUNCTION_ARGS)
 {
-	double		incidence;
+	double incidence;
 
 	if (!incidence_at(incidence_curve(table_argument(fcinfo), exit_argument(PG_GETARG_TEXT_PP(2))),
 					  interval_argument(PG_GETARG_INTERVAL_P(3), "age"),
@@ -1032,7 +1033,7 @@ Datum
 revacct_velocity_incidence_curve(PG_FUNCTION_ARGS)
 {
 	IncidenceCurve *curve = incidence_curve(table_argument(fcinfo), exit_argument(PG_GETARG_TEXT_PP(2)));
-	RowBuilder	row;
+	RowBuilder		row;
 
 	begin_rows(fcinfo, &row);
 	for (int i = 0; i < curve->npoints; i++)
@@ -1054,7 +1055,7 @@ revacct_velocity_incidence_curve(PG_FUNCTION_ARGS)
 static Datum
 record_datum(FunctionCallInfo fcinfo, RowBuilder *row)
 {
-	TupleDesc	descriptor;
+	TupleDesc descriptor;
 
 	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "the result must be a row");
@@ -1065,16 +1066,16 @@ record_datum(FunctionCallInfo fcinfo, RowBuilder *row)
 Datum
 revacct_velocity_restricted_mean(PG_FUNCTION_ARGS)
 {
-	RowBuilder	row = {0};
+	RowBuilder	   row = {0};
 	RestrictedMean mean;
-	int64		tau = 0;
+	int64		   tau = 0;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	if (!PG_ARGISNULL(2))
 		tau = interval_argument(PG_GETARG_INTERVAL_P(2), "tau");
-	mean = restricted_mean(
-		survival_curve(table_argument(fcinfo), EXIT_ANY, 0.95, LIMITS_LOG_LOG), PG_ARGISNULL(2) ? NULL : &tau);
+	mean = restricted_mean(survival_curve(table_argument(fcinfo), EXIT_ANY, 0.95, LIMITS_LOG_LOG),
+						   PG_ARGISNULL(2) ? NULL : &tau);
 	if (!mean.defined)
 		PG_RETURN_NULL();
 	add_column(&row, interval_datum((int64) rint(mean.mean)), false);
@@ -1087,15 +1088,15 @@ revacct_velocity_restricted_mean(PG_FUNCTION_ARGS)
 Datum
 revacct_velocity_exit_probability(PG_FUNCTION_ARGS)
 {
-	RowBuilder	row = {0};
-	double		probability = 0;
-	int64		at_risk;
-	bool		defined = exit_probability(table_argument(fcinfo),
-										   exit_argument(PG_GETARG_TEXT_PP(2)),
-										   interval_argument(PG_GETARG_INTERVAL_P(3), "age"),
-										   interval_argument(PG_GETARG_INTERVAL_P(4), "horizon"),
-										   &probability,
-										   &at_risk);
+	RowBuilder row = {0};
+	double	   probability = 0;
+	int64	   at_risk;
+	bool	   defined = exit_probability(table_argument(fcinfo),
+									  exit_argument(PG_GETARG_TEXT_PP(2)),
+									  interval_argument(PG_GETARG_INTERVAL_P(3), "age"),
+									  interval_argument(PG_GETARG_INTERVAL_P(4), "horizon"),
+									  &probability,
+									  &at_risk);
 
 	add_column(&row, Float8GetDatum(probability), !defined);
 	add_column(&row, Int64GetDatum(at_risk), false);
@@ -1105,27 +1106,28 @@ revacct_velocity_exit_probability(PG_FUNCTION_ARGS)
 static Datum
 float_array(const double *values, int count)
 {
-	Datum	   *elements = palloc(sizeof(Datum) * Max(count, 1));
+	Datum *elements = palloc(sizeof(Datum) * Max(count, 1));
 
 	for (int i = 0; i < count; i++)
 		elements[i] = Float8GetDatum(values[i]);
-	return PointerGetDatum(construct_array(elements, count, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(
+		construct_array(elements, count, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* log_rank(velocity_summary[], stage): between groups; summaries that are NULL are left out. */
 Datum
 revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	ArrayIterator iterator = array_create_iterator(array, 0, NULL);
-	int			limit = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	ArrayType	  *array = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayIterator  iterator = array_create_iterator(array, 0, NULL);
+	int			   limit = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	DurationTable *tables = palloc(sizeof(DurationTable) * Max(limit, 1));
-	uint64		fingerprint = 0;
-	int			count = 0;
-	Datum		element;
-	bool		isnull;
-	LogRank    *result;
-	RowBuilder	row = {0};
+	uint64		   fingerprint = 0;
+	int			   count = 0;
+	Datum		   element;
+	bool		   isnull;
+	LogRank		  *result;
+	RowBuilder	   row = {0};
 
 	while (array_iterate(iterator, &element, &isnull))
 	{
@@ -1152,8 +1154,8 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 static void
 add_days(RowBuilder *row, const SurvivalCurve *curve, double p, QuantileOf of)
 {
-	int64		usecs = 0;
-	bool		reached = survival_quantile(curve, p, true, of, &usecs);
+	int64 usecs = 0;
+	bool  reached = survival_quantile(curve, p, true, of, &usecs);
 
 	add_column(row, reached ? rounded_ratio(usecs, USECS_PER_DAY, 2) : (Datum) 0, !reached);
 }
@@ -1162,12 +1164,11 @@ add_days(RowBuilder *row, const SurvivalCurve *curve, double p, QuantileOf of)
 static double
 relative_error(const DurationTable *table)
 {
-	double		error = 0;
+	double error = 0;
 
 	for (int i = 0; i < table->nrows; i++)
 		if (table->rows[i].low < table->rows[i].high)
-			error = Max(error,
-						(double) (table->rows[i].high - table->rows[i].at) / (double) Max(table->rows[i].at, 1));
+			error = Max(error, (double) (table->rows[i].high - table->rows[i].at) / (double) Max(table->rows[i].at, 1));
 	return error;
 }
 
@@ -1175,9 +1176,9 @@ relative_error(const DurationTable *table)
 Datum
 revacct_velocity_stages(PG_FUNCTION_ARGS)
 {
-	double		confidence = PG_GETARG_FLOAT8(1);
+	double		   confidence = PG_GETARG_FLOAT8(1);
 	StoredVelocity stored;
-	RowBuilder	row;
+	RowBuilder	   row;
 
 	open_summary(&stored, stored_summary(PG_GETARG_DATUM(0)));
 	begin_rows(fcinfo, &row);
@@ -1185,7 +1186,7 @@ revacct_velocity_stages(PG_FUNCTION_ARGS)
 	{
 		DurationTable *table = block_as_table(read_block(&stored.blocks));
 		SurvivalCurve *curve = survival_curve(table, EXIT_ANY, confidence, LIMITS_LOG_LOG);
-		int64		last = table->nrows > 0 ? table->rows[table->nrows - 1].at : 0;
+		int64		   last = table->nrows > 0 ? table->rows[table->nrows - 1].at : 0;
 
 		add_column(&row, Int32GetDatum(stage + 1), false);
 		add_column(&row, CStringGetTextDatum(stored.lifecycle->stages[stage].name), false);
@@ -1213,8 +1214,8 @@ revacct_velocity_stages(PG_FUNCTION_ARGS)
 
 typedef struct SpanRows
 {
-	VisitRun	run;			/* first, so that the callback finds the rest */
-	RowBuilder	row;
+	VisitRun   run; /* first, so that the callback finds the rest */
+	RowBuilder row;
 } SpanRows;
 
 static void
@@ -1225,7 +1226,7 @@ put_spans(VisitRun *run)
 	for (int i = 0; i < run->visit_count; i++)
 	{
 		const Visit *visit = &run->visits[i];
-		bool		open = visit->exit == EXIT_NONE;
+		bool		 open = visit->exit == EXIT_NONE;
 
 		CHECK_FOR_INTERRUPTS();
 		add_column(row, Int32GetDatum(run->attempts), false);
@@ -1245,12 +1246,12 @@ put_spans(VisitRun *run)
 Datum
 revacct_velocity_stage_spans(PG_FUNCTION_ARGS)
 {
-	SpanRows   *rows;
-	History		history = {0};
+	SpanRows *rows;
+	History	  history = {0};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 	{
-		RowBuilder	nothing;
+		RowBuilder nothing;
 
 		begin_rows(fcinfo, &nothing);
 		return (Datum) 0;

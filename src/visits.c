@@ -5,7 +5,15 @@
 #include "visits.h"
 
 const char *const exit_names[EXIT_KINDS] = {
-	"forward", "skip", "back", "repeat", "won", "lost", "no_decision", "recycled", "churned",
+	"forward",
+	"skip",
+	"back",
+	"repeat",
+	"won",
+	"lost",
+	"no_decision",
+	"recycled",
+	"churned",
 };
 
 /* Refuse options that make no sense together. */
@@ -34,7 +42,7 @@ check_visit_options(const Lifecycle *lifecycle, TimestampTz as_of, TimestampTz s
 static void
 add_visit(VisitRun *run, int stage, TimestampTz at)
 {
-	Visit	   *visit;
+	Visit *visit;
 
 	if (unlikely(run->visit_count == run->visit_capacity))
 	{
@@ -51,7 +59,7 @@ add_visit(VisitRun *run, int stage, TimestampTz at)
 static inline void
 leave(VisitRun *run, int exit, TimestampTz at)
 {
-	Visit	   *visit = &run->visits[run->visit_count - 1];
+	Visit *visit = &run->visits[run->visit_count - 1];
 
 	visit->exit = exit;
 	visit->left_at = at;
@@ -61,11 +69,11 @@ leave(VisitRun *run, int exit, TimestampTz at)
 static void
 measure_one_each(VisitRun *run, bool first)
 {
-	uint64		seen = 0;
+	uint64 seen = 0;
 
 	for (int i = 0; i < run->visit_count; i++)
 	{
-		Visit	   *visit = &run->visits[first ? i : run->visit_count - 1 - i];
+		Visit *visit = &run->visits[first ? i : run->visit_count - 1 - i];
 
 		visit->measured = !(seen & step_bit(visit->stage));
 		seen |= step_bit(visit->stage);
@@ -76,7 +84,7 @@ static void
 end_attempt_of_visits(VisitRun *run)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	bool		entry = entry_counts(lifecycle, run->visits[0].entered_at);
+	bool			 entry = entry_counts(lifecycle, run->visits[0].entered_at);
 
 	run->attempts++;
 	if (unlikely(lifecycle->visits == VISITS_FIRST || lifecycle->visits == VISITS_LAST))
@@ -101,8 +109,9 @@ void
 run_visits(VisitRun *run, History *history)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
-	int			stages = lifecycle->step_count - (lifecycle->won_step >= 0);
+	int				 stages = lifecycle->step_count - (lifecycle->won_step >= 0);
 
+	check_history_span(history, run->as_of);
 	put_in_reading_order(lifecycle, history);
 	run->attempts = run->unknown_marks = run->visit_count = 0;
 	for (int i = 0; i < history->count && history->at[i] <= run->as_of; i++)

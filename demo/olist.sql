@@ -1,0 +1,19 @@
+-- The Olist marketing funnel: 8,000 leads of a Brazilian marketplace, of which 842 became sellers. Losses were not written
+-- down, so a lead that was not won is still open on the day after the last deal.
+CREATE TABLE model AS
+SELECT lifecycle('olist', stages => '{mql}', won => 'seller') AS inbound,
+       timestamptz '2018-11-15 00:00 UTC' AS as_of;
+
+CREATE TABLE lead_source AS
+SELECT row_number() OVER (ORDER BY mql_id) AS lead_id,
+       mql_id,
+       coalesce(origin, '(none)') AS segment,
+       NULL::numeric(12,2) AS amount
+FROM olist_lead;
+
+CREATE TABLE event AS
+SELECT lead_id, 'mql' AS stage, first_contact_date::timestamp AT TIME ZONE 'UTC' AS at
+FROM lead_source JOIN olist_lead USING (mql_id)
+UNION ALL
+SELECT lead_id, 'seller', won_date AT TIME ZONE 'UTC'
+FROM lead_source JOIN olist_deal USING (mql_id);

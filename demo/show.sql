@@ -1,0 +1,103 @@
+-- What the demo prints. Try these in psql, and change them.
+\pset footer off
+\pset null '-'
+
+\echo
+\echo '1. The funnel: how many entered each stage and what became of them; rates with their 95 % limits'
+\echo
+
+WITH company AS (
+    SELECT funnel_conversion(journey, inbound, as_of) AS funnel
+    FROM lead, model
+)
+SELECT stage, entered, imputed, converted, lost, in_progress,
+       round(100 * conversion_rate, 1) AS "rate %",
+       round(100 * rate_low, 1) AS "low %",
+       round(100 * rate_high, 1) AS "high %",
+       mean_days_to_convert AS "days to convert"
+FROM company, stages(funnel)
+ORDER BY stage_no;
+
+\echo '2. From the first stage to the sale, by segment: leads that are still open count as not (yet) won'
+\echo
+
+WITH by_segment AS (
+    SELECT segment, funnel_conversion(journey, inbound, as_of, amount) AS funnel
+    FROM lead, model
+    GROUP BY segment
+)
+SELECT segment, top.entered AS leads, sale.entered AS won,
+       round(100 * rate::numeric, 1) AS "rate %",
+       round(100 * low::numeric, 1) AS "low %",
+       round(100 * high::numeric, 1) AS "high %",
+       nullif(sale.amount_entered, 0) AS "amount won"
+FROM by_segment,
+     stages(funnel) AS top,
+     stages(funnel) AS sale,
+     wilson(sale.entered, top.entered)
+WHERE top.stage_no = 1 AND sale.category = 'won'
+ORDER BY segment;
+
+\echo '3. Velocity, in days: the mean of finished visits forgets those who still wait; the Kaplan-Meier median does not'
+\echo '   (a dash: fewer than that share have left the stage)'
+\echo
+
+WITH company AS (
+    SELECT stage_velocity(journey, inbound, as_of) AS velocity
+    FROM lead, model
+), naive AS (
+    SELECT stage, avg(extract(epoch FROM duration)) / 86400 AS mean_days
+    FROM lead, model, stage_spans(journey, inbound, as_of)
+    WHERE left_at IS NOT NULL
+    GROUP BY stage
+)
+SELECT stage, visits, pending,
+       round(mean_days, 2) AS "naive mean",
+       median_days AS median,
+       median_low_days AS low,
+       median_high_days AS high,
+       p25_days AS p25,
+       p75_days AS p75
+FROM company, stages(velocity) JOIN naive USING (stage)
+ORDER BY stage_no;
+
+-- The lead with the longest history.
+SELECT lead_id FROM lead ORDER BY mark_count(journey) DESC, lead_id LIMIT 1 \gset
+
+\echo '4. One lead, number' :lead_id '(the longest history): its attempts, and which of them the funnel counts'
+\echo
+
+SELECT attempt_no, counted, outcome, stage, imputed, status, entered_at, converted_at, repeats, regresses
+FROM lead, model, funnel_attempts(journey, inbound, as_of)
+WHERE lead_id = :lead_id
+ORDER BY attempt_no, stage_no;
+
+\echo '   ... and its visits, one after the other: these are what velocity measures'
+\echo
+
+SELECT attempt_no, visit_no, stage, entered_at, left_at, exit, duration
+FROM lead, model, stage_spans(journey, inbound, as_of)
+WHERE lead_id = :lead_id
+ORDER BY attempt_no, visit_no;
+
+\echo '5. Stored summaries roll up: the quarters, out of the funnels kept for each month and segment'
+\echo
+
+WITH quarterly AS (
+    SELECT to_char(month, 'YYYY "Q"Q') AS quarter,
+           count(*) AS "stored funnels",
+           sum(pg_column_size(funnel)) AS bytes,
+           rollup(funnel) AS funnel
+    FROM funnel_by_month
+    GROUP BY quarter
+)
+SELECT quarter, "stored funnels", bytes, top.entered AS leads, sale.entered AS won, top.in_progress AS "open in the first stage"
+FROM quarterly, stages(funnel) AS top, stages(funnel) AS sale
+WHERE top.stage_no = 1 AND sale.category = 'won'
+ORDER BY quarter;
+
+\echo '   ... and all of them together are the funnel of the journeys themselves, to the letter'
+\echo
+
+SELECT (SELECT rollup(funnel) FROM funnel_by_month)::text
+     = (SELECT funnel_conversion(journey, inbound, as_of, amount) FROM lead, model)::text AS "rollup = direct";
