@@ -646,11 +646,7 @@ revacct_funnel_add_journey(PG_FUNCTION_ARGS)
 	int		   unit;
 
 	if (PG_ARGISNULL(1))
-	{
-		if (PG_ARGISNULL(0))
-			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	}
+		return unchanged_state(fcinfo);
 	begin_transition(fcinfo, &funnel);
 	history = &call_cache(fcinfo)->history;
 	if (likely(PG_NARGS() == 4) && likely(open_journey(&reader, PG_GETARG_DATUM(1), &unit)) &&
@@ -678,11 +674,7 @@ revacct_funnel_add_pack(PG_FUNCTION_ARGS)
 	int		   count;
 
 	if (PG_ARGISNULL(1))
-	{
-		if (PG_ARGISNULL(0))
-			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	}
+		return unchanged_state(fcinfo);
 	begin_transition(fcinfo, &funnel);
 	history = &call_cache(fcinfo)->history;
 	open_pack(&pack, PG_GETARG_DATUM(1));
@@ -799,12 +791,6 @@ read_state(ByteReader reader, Lifecycle **lifecycle)
 	return state;
 }
 
-static inline bool
-is_working(const ByteReader *reader)
-{
-	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
-}
-
 /* A working state behind a datum, complete, or an error. */
 static FunnelState *
 working_state(Datum datum, const ByteReader *reader)
@@ -885,11 +871,7 @@ revacct_funnel_add_summary(PG_FUNCTION_ARGS)
 	FunnelState *more;
 
 	if (PG_ARGISNULL(1))
-	{
-		if (PG_ARGISNULL(0))
-			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	}
+		return unchanged_state(fcinfo);
 	more = any_state(PG_GETARG_DATUM(1), &lifecycle);
 	if (PG_ARGISNULL(0))
 	{

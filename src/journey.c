@@ -190,7 +190,7 @@ read_lead(ByteReader *reader, int32 *mark)
 		len = 8;
 	if (unlikely(len > reader->end - reader->p))
 		broken(reader);
-	distance = load_little_endian(reader->p, reader->end, len);
+	distance = load_little_endian(reader->p, reader->p, reader->end, len);
 	reader->p += len;
 	return distance;
 }
@@ -372,12 +372,6 @@ state_marks(const JourneyState *state, int *count)
 	}
 	*count = sort_marks(marks, state->count);
 	return marks;
-}
-
-static bool
-is_working(const ByteReader *reader)
-{
-	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
 }
 
 /* The working state behind a datum, aligned and complete, or an error. */
@@ -608,15 +602,11 @@ checked_mark(int32 mark)
 Datum
 revacct_journey_add_mark(PG_FUNCTION_ARGS)
 {
-	JourneyState *state = PG_ARGISNULL(0) ? NULL : writable_state(fcinfo, 0);
+	JourneyState *state;
 	Mark		  mark = {0};
 
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
-	{
-		if (state == NULL)
-			PG_RETURN_NULL();
-		PG_RETURN_POINTER(state);
-	}
+		return unchanged_state(fcinfo);
 	mark.mark = checked_mark(PG_GETARG_INT32(1));
 	mark.at = PG_GETARG_TIMESTAMPTZ(2);
 	check_finite_instant(mark.at, "the time of a mark");
@@ -630,8 +620,7 @@ revacct_journey_add_mark(PG_FUNCTION_ARGS)
 		mark.has_seq = true;
 		mark.seq = PG_GETARG_INT64(4);
 	}
-	if (state == NULL)
-		state = new_state();
+	state = PG_ARGISNULL(0) ? new_state() : writable_state(fcinfo, 0);
 	PG_RETURN_POINTER(add_mark(state, &mark));
 }
 
@@ -644,11 +633,7 @@ add_journey(FunctionCallInfo fcinfo)
 	int			  count;
 
 	if (PG_ARGISNULL(1))
-	{
-		if (PG_ARGISNULL(0))
-			PG_RETURN_NULL();
-		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	}
+		return unchanged_state(fcinfo);
 	state = PG_ARGISNULL(0) ? new_state() : writable_state(fcinfo, 0);
 	marks = journey_as_marks(PG_GETARG_DATUM(1), &count);
 	state = add_marks(state, marks, count);

@@ -89,7 +89,9 @@ static void
 resolve_window(Window *window, bool utc)
 {
 	window->calendar = window->set && (window->months != 0 || (window->days != 0 && !utc));
-	window->fixed = window->days * USECS_PER_DAY + window->usecs;
+	if (pg_mul_s64_overflow(window->days, USECS_PER_DAY, &window->fixed) ||
+		pg_add_s64_overflow(window->fixed, window->usecs, &window->fixed))
+		window->fixed = PG_INT64_MAX;
 }
 
 /*
@@ -121,6 +123,8 @@ window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start)
 		tm.tm_mon = (int) (month - (int64) tm.tm_year * MONTHS_PER_YEAR) + 1;
 		tm.tm_mday = Min(tm.tm_mday, day_tab[isleap(tm.tm_year)][tm.tm_mon - 1]);
 	}
+	if (window->days > PG_INT32_MAX / 2)
+		return DT_NOEND;
 	if (window->days != 0)
 		j2date(date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) + window->days, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
 	offset = DetermineTimeZoneOffset(&tm, lifecycle->zone);

@@ -234,12 +234,6 @@ end_pack(PackWriter *writer)
  * Reading
  */
 
-static bool
-is_working(const ByteReader *reader)
-{
-	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
-}
-
 static void
 open_pack_bytes(PackReader *pack, ByteReader reader)
 {
@@ -399,14 +393,6 @@ state_argument(FunctionCallInfo fcinfo, PackKind kind)
 		state->kind != kind || state->used > VARSIZE(state) - offsetof(PackState, data))
 		broken(&reader);
 	return state;
-}
-
-static Datum
-unchanged_state(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
 /*

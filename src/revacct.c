@@ -182,6 +182,15 @@ writable_state(FunctionCallInfo fcinfo, int argno)
 	return PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(argno));
 }
 
+/* What a transition returns for a row that is ignored: the state in argument 0 as it is, or NULL. */
+Datum
+unchanged_state(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
 /*
  * A state with room for needed bytes in all: the same one if it has it, else a copy of at least twice the size. The
  * length word is the capacity. nodeAgg copies a new state into the aggregate's memory and frees the old one.

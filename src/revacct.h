@@ -79,6 +79,7 @@ extern void			  append_instant(StringInfo out, TimestampTz at);
 extern const char	 *parse_instant(const char *text, TimestampTz *at);
 extern Datum		  bytes_as_varlena(const StringInfoData *bytes);
 extern void			 *writable_state(FunctionCallInfo fcinfo, int argno);
+extern Datum		  unchanged_state(FunctionCallInfo fcinfo);
 extern void			 *grown_state(void *state, Size needed);
 extern void			  check_value_size(Size bytes, const char *type_name, const char *hint);
 
@@ -96,6 +97,13 @@ reader_over_datum(ByteReader *reader, Datum datum, const char *type_name)
 	reader->end = reader->p + VARSIZE_ANY_EXHDR(value);
 	reader->type_name = type_name;
 	reader->source = BYTES_STORED;
+}
+
+/* Is this a state that is still being built? */
+static inline bool
+is_working(const ByteReader *reader)
+{
+	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
 }
 
 static inline void
@@ -190,23 +198,34 @@ append_varint(StringInfo out, uint64 value)
 	appendBinaryStringInfo(out, (const char *) bytes, put_varint(bytes, value));
 }
 
-/* The low 8 * len bits at p, little-endian on every machine; the caller has checked that len bytes are there. */
+/*
+ * The len bytes at p as a little-endian number, on every machine. The caller has checked that they are there; whatever
+ * lies between begin and end may be read to get them, which saves a loop.
+ */
 static inline uint64
-load_little_endian(const uint8 *p, const uint8 *end, int len)
+load_little_endian(const uint8 *p, const uint8 *begin, const uint8 *end, int len)
 {
 	uint64 word = 0;
+	int	   excess = 0;
 
-	if (likely(end - p >= 8))
+	if (unlikely(end - p < 8))
 	{
-		memcpy(&word, p, 8);
-#ifdef WORDS_BIGENDIAN
-		word = pg_bswap64(word);
-#endif
-		return len == 8 ? word : word & ((UINT64CONST(1) << (8 * len)) - 1);
+		if (unlikely(end - begin < 8))
+		{
+			for (int i = 0; i < len; i++)
+				word |= (uint64) p[i] << (8 * i);
+			return word;
+		}
+		excess = 8 - (int) (end - p);
+		p -= excess;
 	}
-	for (int i = 0; i < len; i++)
-		word |= (uint64) p[i] << (8 * i);
-	return word;
+	memcpy(&word, p, 8);
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap64(word);
+#endif
+	if (len == 0)
+		return 0;
+	return word >> (8 * excess) & (~UINT64CONST(0) >> (64 - 8 * len));
 }
 
 #endif /* REVACCT_H */

@@ -115,7 +115,7 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 		len = lead >> 5;
 		if (unlikely((lead & 0x1F) == SHAPE_MARK_LIMIT || len == 7 || len > end - p))
 			return false;
-		distance = load_little_endian(p, end, len);
+		distance = load_little_endian(p, reader->p, end, len);
 		p += len;
 		key = key << 5 | (lead & 0x1F);
 		if (i == 0)

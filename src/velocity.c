@@ -443,14 +443,6 @@ begin_transition(FunctionCallInfo fcinfo)
 	return velocity;
 }
 
-static Datum
-unchanged_state(FunctionCallInfo fcinfo)
-{
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-}
-
 /*
  * Transition of stage_velocity(journey, lifecycle, as_of [, since]). A row without journey is ignored.
  */
@@ -493,12 +485,6 @@ revacct_velocity_add_pack(PG_FUNCTION_ARGS)
 /*
  * Merging
  */
-
-static inline bool
-is_working(const ByteReader *reader)
-{
-	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
-}
 
 static const VelocityState *
 working_state(Datum datum, const ByteReader *reader)
