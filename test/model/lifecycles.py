@@ -5,7 +5,6 @@ import zoneinfo
 from collections import namedtuple
 
 import journeys
-from journeys import DAY, SECOND
 
 Span = namedtuple("Span", "months days micros", defaults=(0, 0, 0))   # an interval
 

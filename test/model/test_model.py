@@ -225,6 +225,12 @@ def test_strict():
                             Mark(at(2023, 2, 1), 2, None, None)], months, at(2023, 6, 1))[0]
     same(ends.opened_at, at(2023, 1, 31), "strict: two starts with one window end: the later")
 
+    # a local day from 02:30 ends at 03:30, because 02:30 is missing; from 03:00 it ends at 03:00
+    clock = Lifecycle(stages=["A", "B"], skip="strict", within=Span(0, 1), time_zone="America/New_York")
+    ends = funnel.attempts([Mark(at(2024, 3, 9, 7, 30), 1, None, None), Mark(at(2024, 3, 9, 8), 1, None, None),
+                            Mark(at(2024, 3, 9, 20), 2, None, None)], clock, at(2024, 3, 12))[0]
+    same(ends.opened_at, at(2024, 3, 9, 7, 30), "strict: the latest start is by the end of its window")
+
     both = Lifecycle(stages=["A", "A again"], marks=[[1], [1]], skip="strict")
     same(one(both, 9, (1, 1)), {"A": "in_progress"}, "strict: ph-repeat-steps: one mark satisfies one step only")
     same(one(both, 9, (1, 1), (2, 1)), {"A": "converted", "A again": "in_progress"}, "strict: two marks satisfy both")

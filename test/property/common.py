@@ -259,6 +259,9 @@ def close(a, b, tolerance=1e-9):
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo",
          "Africa/Casablanca")
+# when clocks go forward, and back (UTC)
+CHANGES = (("America/New_York", ((2024, 3, 10, 7), (2024, 11, 3, 6))), ("Europe/Berlin", ((2024, 3, 31, 1), (2024, 10, 27, 1))),
+           ("Australia/Lord_Howe", ((2024, 10, 5, 15, 30), (2024, 4, 6, 15))))
 NAMES = ("lead", "mql", "sql", "Proposal sent", "négociation", "legal's", "verbal, ok", "commit", "won", "lost", "dead",
          'no "decision"', "nurture", "later", "gone", "churn", "s17", "s18", "s19", "s20")
 
@@ -266,7 +269,7 @@ NAMES = ("lead", "mql", "sql", "Proposal sent", "négociation", "legal's", "verb
 class World:
     """One random definition with its as_of, its unit of time, and a way to make histories for it."""
 
-    def __init__(self, rng, purpose):
+    def __init__(self, rng, purpose, clock_change=False):
         self.rng = rng
         names = list(NAMES)
         rng.shuffle(names)
@@ -283,7 +286,7 @@ class World:
                 g[key] = take(1, 2)
         plain = Lifecycle(**g)
 
-        self.calendar = rng.random() < 0.2
+        self.calendar = clock_change or rng.random() < 0.2
         self.unit = DAY if self.calendar else rng.choice((1, SECOND, SECOND * 7, HOUR, DAY))
         # the starts of daylight saving time and its ends, the ends of months, a leap day, any time
         start = rng.choice(((2024, 3, 8), (2024, 3, 28), (2024, 10, 25), (2024, 11, 1), (2024, 1, 29), (2023, 12, 30),
@@ -297,18 +300,28 @@ class World:
         self.as_of = self.start + self.unit * rng.choice((self.spread // 2, self.spread, self.spread * 3 // 4,
                                                           self.spread * 2))
 
+        # the day before the clock changes: a window of a local day ends in the hour that is missing, or is there twice
+        self.zone = None
+        if clock_change or self.calendar and rng.random() < 0.3:
+            self.zone, changes = rng.choice(CHANGES)
+            self.unit, self.spread = 30 * 60 * SECOND, 56
+            self.start = journeys.at(*rng.choice(changes)) - DAY - 2 * HOUR
+            self.as_of = self.start + self.unit * rng.choice((50, 56, 70))
+
         g["visits"] = rng.choice(("all", "all", "first", "last", "cumulative")) if purpose == "velocity" else "all"
         if rng.random() < 0.3:
             g["entry_range"] = self.random_range()
         if rng.random() < 0.3:
             g["unknown"] = "count"
-        if rng.random() < 0.5:
-            g["time_zone"] = rng.choice(ZONES)
+        if self.zone or rng.random() < 0.5:
+            g["time_zone"] = self.zone or rng.choice(ZONES)
         if purpose == "funnel":
             g["skip"] = rng.choice(("impute", "impute", "strict", "strict", "any"))
             g["attempt"] = rng.choice(("first", "last", "best", "all"))
             g["times"] = rng.choice(("nondecreasing", "increasing"))
-            if rng.random() < 0.5:
+            if clock_change:
+                g["skip"] = "strict"
+            if clock_change or rng.random() < 0.5:
                 g["within"] = self.random_span()
             if rng.random() < 0.4:
                 g["step_within"] = [self.random_span() if rng.random() < 0.7 else None for _ in range(plain.steps)]
@@ -322,6 +335,8 @@ class World:
 
     def random_span(self):
         rng = self.rng
+        if self.zone:
+            return Span(0, 1, rng.choice((0, 0, 0, 30 * 60 * SECOND)))
         if self.calendar:
             return Span(rng.choice((0, 1, 1, 2)), rng.choice((0, 0, 1, 3)), rng.choice((0, 0, HOUR, 30 * 60 * SECOND)))
         return Span(0, 0, self.unit * rng.choice((0, 1, 2, 3, 5, 10)) + rng.choice((0, 0, 0, 1)))
@@ -353,7 +368,9 @@ class World:
         spread = rng.choice((1, self.spread // 2 + 1, self.spread + 1))
         with_seq = rng.random() < 0.3
         for _ in range(rng.randint(0, longest)):
-            t = self.start + self.unit * rng.randrange(spread)
+            # where the clock changes, marks of its two days only: some six hours of each
+            k = rng.randrange(spread) if self.zone is None else rng.choice((rng.randrange(12), 44 + rng.randrange(12)))
+            t = self.start + self.unit * k
             if rng.random() < 0.05:
                 t += rng.choice((-1, 1))
             out.append(Mark(t, rng.choice(self.ids), rng.choice((None, None, None, 1, 2)),

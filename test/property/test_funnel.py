@@ -10,8 +10,7 @@ import common
 import funnel
 import journeys
 import lifecycles
-from common import DAY, ZONES, Session, close, integer, micros, real, scaled, sql_lifecycle, sql_timestamp, whole
-from journeys import Mark
+from common import DAY, ZONES, Session, close, micros, real, scaled, sql_lifecycle, sql_timestamp, whole
 from lifecycles import Span
 from proportions import wilson
 
@@ -26,8 +25,8 @@ def cents(x):
 
 
 class Case:
-    def __init__(self):
-        self.world = common.World(rng, "funnel")
+    def __init__(self, clock_change):
+        self.world = common.World(rng, "funnel", clock_change)
         self.life = self.world.life
         longest = 14 if self.life.skip != "strict" else STRICT_LONGEST if self.life.steps < 6 else 7
         self.histories = [self.world.history(longest) for _ in range(24)]
@@ -99,7 +98,8 @@ def judge_rows(case, answer):
         if not h:
             continue
         checked[kind] += 1
-        checked["attempts ending " + "/".join(sorted({r["outcome"] for r in want}))] += 1
+        for outcome in {r["attempt_no"]: r["outcome"] for r in want}.values():
+            checked["ended " + outcome] += 1
         if [{k: r[k] for k in FIELDS} for r in got[i]] != [{k: r[k] for k in FIELDS} for r in want]:
             wrong[kind].append(case.describe(i) + "".join("\ngot  %s" % list(r.values()) for r in got[i])
                                + "".join("\nwant %s" % list(r.values()) for r in want))
@@ -211,9 +211,10 @@ for zone, cases, q in calendar:
 
 # ---- random worlds -------------------------------------------------------------------------------------------------
 BATCH = 60
-left = scaled(300)
+left = scaled(600)
 while left > 0:
-    batch = [Case() for _ in range(min(BATCH, left))]
+    # one in six: strict funnels whose windows end in an hour that is missing, or is there twice
+    batch = [Case(i % 6 == 5) for i in range(min(BATCH, left))]
     left -= len(batch)
     s = Session()
     s.run("CREATE TEMP TABLE h (id int, mark int, at timestamptz, value bigint, seq bigint);"
@@ -231,12 +232,12 @@ while left > 0:
         checked["worlds"] += 1
         checked["option " + case.life.skip + ", " + case.life.attempt] += 1
 
-tap.note(", ".join("%s: %d" % kv for kv in sorted(checked.items()) if kv[0].startswith(("option", "attempts ending"))))
+tap.note(", ".join("%s: %d" % kv for kv in sorted(checked.items()) if kv[0].startswith(("option", "ended "))))
 for key, title, count in (
         ("calendar", "the model's month and day windows are PostgreSQL's", "calendar"),
         ("impute and any", "funnel_attempts = model, impute and any", "impute and any"),
         ("strict", "funnel_attempts = model, strict", "strict"),
-        ("ended_at", "funnel_attempts: ended_at", "ended_at"),
+        ("ended_at", "funnel_attempts: ended_at (an expired attempt ends where its last chance did)", "ended_at"),
         ("counts", "stages(): every count = model", "stages"),
         ("rows add up", "stages(): every count = the counted rows of funnel_attempts", "stages"),
         ("sum", "converted + lost + in_progress + expired = entered", "stages"),

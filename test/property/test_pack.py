@@ -43,7 +43,7 @@ def key_order(key):
 
 s, checks = Session(), []
 total = 0
-for round_ in range(scaled(24)):
+for round_ in range(scaled(60)):
     world = common.World(rng, "funnel")
     velocity = common.World(rng, "velocity")
     numeric = round_ % 2 == 0

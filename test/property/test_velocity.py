@@ -10,7 +10,7 @@ import journeys
 import survival
 import velocity
 from common import DAY, HOUR, Session, close, integer, micros, real, scaled, sql_lifecycle, sql_timestamp, whole
-from journeys import SECOND, Mark
+from journeys import SECOND
 from lifecycles import Lifecycle
 from survival import Curve, Incidence, Stay
 
@@ -232,7 +232,7 @@ class Case:
 
 
 # ---- random worlds -------------------------------------------------------------------------------------------------
-left, batch_size = scaled(150), 50
+left, batch_size = scaled(200), 50
 while left > 0:
     batch = [Case() for _ in range(min(batch_size, left))]
     left -= len(batch)
