@@ -18,6 +18,10 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #define REVACCT_VERSION_BYTE 1
 
 /* Set in the first payload byte of a state that is still being built inside an aggregate (native layout, with slack). */
