@@ -40,7 +40,7 @@ COMMENT ON FUNCTION _funnel_final(funnel_summary) IS
 'Final function of the aggregates that make funnel summaries.';
 
 CREATE AGGREGATE funnel_conversion(journey journey, lifecycle lifecycle, as_of timestamptz) (
-    SFUNC = _funnel_add_journey, STYPE = funnel_summary, SSPACE = 512,
+    SFUNC = _funnel_add_journey, STYPE = funnel_summary, SSPACE = 400,
     FINALFUNC = _funnel_final, COMBINEFUNC = _funnel_add_summary, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE funnel_conversion(journey journey, lifecycle lifecycle, as_of timestamptz) IS
@@ -54,7 +54,7 @@ COMMENT ON AGGREGATE funnel_conversion(journey journey, lifecycle lifecycle, as_
 'How far subjects come by as_of under a lifecycle: for each step how many entered (observed or imputed), converted, were lost, are in progress or expired. amount: the subject''s worth, in one currency, with at most four decimals (22023); NULL adds nothing. A row without journey is ignored; no rows give NULL. lifecycle and as_of must be the same for all rows (RV001, RV002), as_of finite. Source: docs/semantics.md, 3 and 4.';
 
 CREATE AGGREGATE funnel_conversion(pack journey_pack, lifecycle lifecycle, as_of timestamptz) (
-    SFUNC = _funnel_add_pack, STYPE = funnel_summary, SSPACE = 512,
+    SFUNC = _funnel_add_pack, STYPE = funnel_summary, SSPACE = 400,
     FINALFUNC = _funnel_final, COMBINEFUNC = _funnel_add_summary, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE funnel_conversion(pack journey_pack, lifecycle lifecycle, as_of timestamptz) IS

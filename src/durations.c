@@ -67,7 +67,7 @@ lookup_index(int64 duration)
 		   (int) ((octave >= 6 ? duration >> (octave - 6) : duration << (6 - octave)) & (BINS_PER_OCTAVE_LOOKUP - 1));
 }
 
-/* The edges are constants, worked out once in a backend: nothing they depend on can change. */
+/* Past the last edge stands a sentinel. The edges are constants, worked out once in a backend: nothing they depend on can change. */
 static void
 make_bins(void)
 {
@@ -96,6 +96,7 @@ make_bins(void)
 				bin++;
 			first_bin[octave * BINS_PER_OCTAVE_LOOKUP + part] = bin;
 		}
+	bin_edges[count] = PG_INT64_MAX;
 	bin_count = count;
 }
 
@@ -110,9 +111,9 @@ bin_of_duration(int64 duration)
 	if (duration == 0)
 		return 0;
 	bin = first_bin[lookup_index(duration)];
-	while (bin + 1 < bin_count && bin_edges[bin + 1] <= duration)
-		bin++;
-	return bin;
+	/* a lookup part holds at most one edge past its beginning */
+	bin += bin_edges[bin + 1] <= duration;
+	return Min(bin, bin_count - 1);
 }
 
 static void

@@ -113,13 +113,13 @@ typedef struct StepFigures
 /* A history being read into a state. */
 typedef struct FunnelRun
 {
-	AttemptRun	 run; /* first, so that the callbacks find the rest */
-	FunnelState *state;
-	int64		 amount;
-	bool		 has_amount;
-	int			 taken_count;
-	Attempt		 taken; /* the last one */
-	ShapeTable	 shapes;
+	AttemptRun	   run; /* first, so that the callbacks find the rest */
+	FunnelState	  *state;
+	int64		   amount;
+	bool		   has_amount;
+	int			   taken_count;
+	const Attempt *taken; /* the last one */
+	ShapeTable	   shapes;
 } FunnelRun;
 
 PG_FUNCTION_INFO_V1(revacct_funnel_add_journey);
@@ -420,7 +420,7 @@ note_taken(AttemptRun *run, const Attempt *attempt)
 	FunnelRun *funnel = (FunnelRun *) run;
 
 	funnel->taken_count++;
-	funnel->taken = *attempt;
+	funnel->taken = attempt;
 }
 
 /* Each of the steps raises its cell once, or as often as counts says; more than there is room for is not simple. */
@@ -453,11 +453,18 @@ mark_at(const History *history, TimestampTz at)
 	return i;
 }
 
-/* Work out what histories of this shape do. */
+/*
+ * Work out what histories of this shape do. Whether the window of an open attempt has closed is the one thing left to find
+ * out for each.
+ */
+StaticAssertDecl(OUTCOME_EXPIRED == OUTCOME_IN_PROGRESS + 1,
+				 "the cell of the expired follows that of those in progress");
+
+
 static pg_noinline void
 learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, History *history, Shape *shape)
 {
-	const Attempt *attempt = &funnel->taken;
+	const Attempt *attempt;
 	uint64		   below;
 
 	reserve_history(history, SHAPE_MARKS);
@@ -478,6 +485,7 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 	shape->key = shaped->key;
 	shape->simple = funnel->run.attempts <= 1 && funnel->run.unknown_marks == 0;
 	shape->cell_count = shape->time_count = 0;
+	shape->open_cell = 0;
 	shape->cells[shape->cell_count++] = CELL_SUBJECTS;
 	if (funnel->run.attempts > 0)
 		shape->cells[shape->cell_count++] = CELL_ATTEMPTS;
@@ -485,8 +493,15 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 		shape->cells[shape->cell_count++] = CELL_RECYCLED;
 	if (!shape->simple || funnel->taken_count == 0)
 		return;
+	attempt = funnel->taken;
 	below = steps_below(attempt->level);
-	shape->cells[shape->cell_count++] = step_cell(attempt->level, attempt->outcome);
+	if (attempt->outcome <= OUTCOME_EXPIRED)
+	{
+		shape->open_cell = step_cell(attempt->level, OUTCOME_IN_PROGRESS);
+		shape->opened_by = mark_at(history, attempt->opened_at);
+	}
+	else
+		shape->cells[shape->cell_count++] = step_cell(attempt->level, attempt->outcome);
 	add_shape_cells(shape, below & ~attempt->observed, CELL_MISSING, NULL);
 	add_shape_cells(shape, below & attempt->observed & ~attempt->timed, CELL_UNTIMED, NULL);
 	add_shape_cells(shape, attempt->repeated, CELL_REPEATS, attempt->repeats);
@@ -503,12 +518,19 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 }
 
 static pg_attribute_always_inline void
-apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped, int64 unit_usecs, int width)
+apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped, int64 unit_usecs, int64 within,
+			int width)
 {
 	char *cells = cells_of(state);
 
 	for (int i = 0; i < shape->cell_count; i++)
 		add_to_cell(cells, width, shape->cells[i], 1);
+	if (shape->open_cell != 0)
+	{
+		TimestampTz opened_at = shaped->first_at + (int64) shaped->offsets[shape->opened_by] * unit_usecs;
+
+		add_to_cell(cells, width, shape->open_cell + (state->as_of - opened_at > within), 1);
+	}
 	for (int i = 0; i < shape->time_count; i++)
 	{
 		const ShapeTime *time = &shape->times[i];
@@ -549,11 +571,11 @@ read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, Histor
 	funnel->state =
 		with_room(funnel->state, shaped.count + 1, shaped.offsets[shaped.count - 1] * (uint64) unit_usecs, false);
 	if (likely(funnel->state->width == 4))
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, 4);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 4);
 	else if (funnel->state->width == 2)
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, 2);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 2);
 	else
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, 8);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 8);
 	return true;
 }
 

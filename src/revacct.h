@@ -194,12 +194,13 @@ put_varint(uint8 *out, uint64 value)
 
 #define MAX_VARINT_BYTES 10
 
+/* Most numbers are small, and most of the cost of appending one is making sure that there is room. */
 static inline void
 append_varint(StringInfo out, uint64 value)
 {
-	uint8 bytes[MAX_VARINT_BYTES];
-
-	appendBinaryStringInfo(out, (const char *) bytes, put_varint(bytes, value));
+	if (unlikely(out->maxlen - out->len <= MAX_VARINT_BYTES))
+		enlargeStringInfo(out, MAX_VARINT_BYTES);
+	out->len += put_varint((uint8 *) out->data + out->len, value);
 }
 
 /*

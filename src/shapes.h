@@ -14,14 +14,13 @@
 
 #define SHAPE_MARKS 12		/* longer histories have no shape: 5 bits each fit 64 */
 #define SHAPE_MARK_LIMIT 31 /* marks from here on have none */
-#define SHAPE_SLOTS 1024
+#define SHAPE_SLOTS 4096
 #define SHAPE_CELLS 16
-#define SHAPE_EXPIRED (UINT64CONST(1) << 63)
 
 /* A history as far as its shape matters. */
 typedef struct ShapedHistory
 {
-	uint64		key; /* the marks, 5 bits each, above them a leading 1; perhaps SHAPE_EXPIRED */
+	uint64		key; /* the marks, 5 bits each, above them a leading 1 */
 	int			count;
 	TimestampTz first_at;
 	uint64		offsets[SHAPE_MARKS]; /* from the first mark, in units */
@@ -40,6 +39,8 @@ typedef struct Shape
 	bool	  simple; /* if not, histories of this shape must be read in full */
 	uint8	  cell_count;
 	uint8	  time_count;
+	uint8	  opened_by;		  /* index of the mark that opened the attempt */
+	uint16	  open_cell;		  /* of those in progress at the attempt's level, if the attempt is open; else 0 */
 	uint16	  cells[SHAPE_CELLS]; /* each to be raised by 1 */
 	ShapeTime times[SHAPE_MARKS];
 } Shape;
@@ -57,10 +58,10 @@ typedef struct ShapeTable
 static inline Shape *
 shape_slot(ShapeTable *table, uint64 key)
 {
-	return &table->slots[(key * UINT64CONST(0x9E3779B97F4A7C15)) >> 54];
+	return &table->slots[(key * UINT64CONST(0x9E3779B97F4A7C15)) >> 52];
 }
 
-StaticAssertDecl(SHAPE_SLOTS == 1 << (64 - 54), "the hash is as long as the table");
+StaticAssertDecl(SHAPE_SLOTS == 1 << (64 - 52), "the hash is as long as the table");
 
 /* Make a table ready for a lifecycle. */
 static inline void
@@ -134,13 +135,6 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 				 history->first_at < MIN_TIMESTAMP || span > as_of - MIN_TIMESTAMP ||
 				 history->first_at > as_of - span || span > table->within))
 		return false;
-	if (table->within != PG_INT64_MAX && as_of - history->first_at > table->within)
-	{
-		/* has every window closed that a mark could have opened? */
-		if (as_of - (history->first_at + span) <= table->within)
-			return false;
-		key |= SHAPE_EXPIRED;
-	}
 	history->key = key;
 	history->count = i;
 	reader->p = p;

@@ -69,12 +69,9 @@ append_varint128(StringInfo out, int128 value)
 {
 	uint128 rest = ((uint128) value << 1) ^ (uint128) (value >> 127);
 
-	while (rest >= 0x80)
-	{
+	for (; rest > PG_UINT64_MAX; rest >>= 7)
 		appendStringInfoChar(out, (char) ((uint8) rest | 0x80));
-		rest >>= 7;
-	}
-	appendStringInfoChar(out, (char) rest);
+	append_varint(out, (uint64) rest);
 }
 
 static inline int128

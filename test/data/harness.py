@@ -9,7 +9,14 @@ Standard library only. A test file does
 and ends with exit code 0 when all is well. Connection: PGHOST, PGPORT, PGUSER, PGDATABASE; the extension exists there.
 The data lie in the folder named by SHARED (default: `shared` beside the repository root). None of them is copied here.
 """
-import atexit, json, math, os, subprocess, sys, time
+import atexit
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import traceback
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -39,24 +46,31 @@ class Tap:
         return self.ok(got == want, text, 'got      %r' % (got,), 'expected %r' % (want,))
 
     def near(self, got, want, text, tol=SIX, relative=False):
-        return self.ok(near(got, want, tol, relative), text, 'got      %r' % (got,), 'expected %r (tolerance %g)' % (want, tol))
+        return self.ok(near(got, want, tol, relative), text, 'got      %r' % (got,),
+                       'expected %r (tolerance %g)' % (want, tol))
 
     def table(self, text, got, want, tol=0.0, relative=False):
         """Two dicts (or lists, of figures or of anything nested) must agree, figure by figure."""
         bad = []
         compare(got, want, tol, relative, '', bad)
         n = leaves(want)
-        return self.ok(not bad and n > 0, '%s (%d figures)' % (text, n), *(bad[:12] + (['… and %d more' % (len(bad) - 12)] if len(bad) > 12 else [])))
+        shown = bad if len(bad) <= 12 else bad[:11] + ['… and %d more' % (len(bad) - 11)]
+        return self.ok(not bad and n > 0, '%s (%d figures)' % (text, n), *shown)
 
     def done(self):
         print('1..%d' % self.count, flush=True)
         sys.exit(1 if self.failed or not self.count else 0)
 
 
+def is_number(x):
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
+
+
 def near(got, want, tol, relative=False):
+    """relative: the tolerance is of the figure, once that is above 1."""
     if got is None or want is None:
         return got is want
-    if isinstance(want, bool) or isinstance(got, bool) or not isinstance(want, (int, float)) or not isinstance(got, (int, float)):
+    if not (is_number(got) and is_number(want)):
         return got == want
     if math.isnan(got) or math.isnan(want):
         return False
@@ -103,7 +117,8 @@ class Db:
 
     def settings(self):
         """The settings of a new session."""
-        self.run("reset all; set search_path = revacct, public; set time zone 'UTC'; set client_min_messages = warning; set jit = off;")
+        self.run("reset all; set search_path = revacct, public; set time zone 'UTC';"
+                 "set client_min_messages = warning; set jit = off;")
 
     def close(self):
         if self.psql.poll() is None:
@@ -130,8 +145,8 @@ class Db:
 
     def rows(self, query):
         """The rows of a query, each a dict (numbers as Python numbers)."""
-        got = '\n'.join(self.run("select coalesce(json_agg(row_to_json(a_row)), '[]') from (\n%s\n) a_row;" % query.rstrip().rstrip(';')))
-        return json.loads(got)
+        out = self.run("select coalesce(json_agg(row_to_json(a_row)), '[]') from (\n%s\n) a_row;" % query)
+        return json.loads('\n'.join(out))
 
     def row(self, query):
         got = self.rows(query)
@@ -156,14 +171,19 @@ class Db:
             self.run('analyze %s;' % table)
 
     def plan(self, query):
-        return '\n'.join(self.run('explain (costs off) ' + query.rstrip().rstrip(';') + ';'))
+        return '\n'.join(self.run('explain (costs off) %s;' % query))
 
     def sqlstate(self, statement):
         """The SQLSTATE with which a statement fails, or None."""
-        quoted = "'" + statement.replace("'", "''") + "'"
-        self.run("create or replace function pg_temp.sqlstate_of(s text) returns text language plpgsql as $f$ declare st text; begin execute s; return null; "
-                 "exception when others then get stacked diagnostics st = returned_sqlstate; return st; end $f$;")
-        return self.value('select pg_temp.sqlstate_of(%s) as s' % quoted)
+        self.run("""
+            create or replace function pg_temp.sqlstate_of(statement text) returns text language plpgsql as $f$
+            begin
+              execute statement;
+              return null;
+            exception when others then
+              return sqlstate;
+            end $f$;""")
+        return self.value('select pg_temp.sqlstate_of(%s) as s' % literal(statement))
 
 
 def start(folder):
@@ -181,7 +201,6 @@ def start(folder):
     def crash(kind, value, trace):
         if kind is SystemExit:
             return
-        import traceback
         tap.ok(False, 'the test ran to its end', ''.join(traceback.format_exception(kind, value, trace)))
         print('1..%d' % tap.count, flush=True)
         os._exit(1)
@@ -203,27 +222,25 @@ def array(items):
     return 'array[%s]::text[]' % ', '.join(literal(i) for i in items)
 
 
-# Days with all their microseconds, and the seven-number summary of the reference folders, in SQL.
-DAYS = "(extract(epoch from (%s))::float8 / 86400)"
-DIST = ("count({x}) as n, min({x}) as min, percentile_cont(0.1) within group (order by {x}) as p10, percentile_cont(0.25) within group (order by {x}) as p25, "
-        "percentile_cont(0.5) within group (order by {x}) as median, avg({x}) as mean, percentile_cont(0.75) within group (order by {x}) as p75, "
-        "percentile_cont(0.9) within group (order by {x}) as p90, max({x}) as max")
+def days(interval):
+    """An interval in SQL, as days with all their microseconds."""
+    return '(extract(epoch from (%s))::float8 / 86400)' % interval
 
 
-def days(sql):
-    return DAYS % sql
+def dist(x):
+    """The reference folders' summary of a column x, in SQL."""
+    share = lambda name, p: 'percentile_cont(%s) within group (order by %s) as %s' % (p, x, name)
+    return ', '.join(['count({0}) as n, min({0}) as min, max({0}) as max, avg({0}) as mean'.format(x),
+                      share('p10', 0.1),
+                      share('p25', 0.25), share('median', 0.5), share('p75', 0.75), share('p90', 0.9)])
 
 
-def dist(sql):
-    return DIST.format(x=sql)
-
-
-# Independent Kaplan–Meier arithmetic beyond refstats: limits on three scales, quantiles on any curve, restricted mean.
+# Independent Kaplan–Meier arithmetic beyond refstats.
 Z95 = 1.959963984540054
 
 
 def kaplan_meier(refstats, times, events, limits):
-    """Rows (t, at risk, events, S, standard error, low, high) at event times; the limits recomputed for log-log and plain."""
+    """Rows (t, at risk, events, S, standard error, low, high) at event times; where S is 0 the last three are None."""
     out = []
     for t, n, d, s, se, low, high in refstats.km(times, events):
         if limits == 'log-log' and s > 0:
@@ -239,7 +256,7 @@ def kaplan_meier(refstats, times, events, limits):
 
 
 def quantile(rows, p, column=3, last=None):
-    """First t with F(t) >= p; on a plateau at exactly p the midpoint to the next event (or to the last observed time)."""
+    """First t with F(t) >= p; on a plateau at exactly p the midpoint to the next event, else to the last observed time."""
     target = 1 - p
     for i, r in enumerate(rows):
         v = r[column]
@@ -253,13 +270,12 @@ def quantile(rows, p, column=3, last=None):
 
 
 def restricted_mean(rows, tau):
-    area, at, s = 0.0, 0.0, 1.0
-    for r in rows:
-        if r[0] > tau:
-            break
-        area += s * (r[0] - at)
-        at, s = r[0], r[3]
-    return area + s * (tau - at)
+    """The area under the curve to tau, and its standard error: the sum over events of (area after)^2 d / (n (n - d))."""
+    rows = [r for r in rows if r[0] <= tau]
+    corners = [(0.0, 1.0)] + [(r[0], r[3]) for r in rows] + [(tau, None)]
+    areas = [s * (u - t) for (t, s), (u, _) in zip(corners, corners[1:])]
+    after = [sum(areas[i + 1:]) for i in range(len(rows))]
+    return [sum(areas), math.sqrt(sum(a * a * d / (n * (n - d)) for a, (_, n, d, *_) in zip(after, rows) if n > d))]
 
 
 def clock():

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Funnel cases transcribed from the tests of ClickHouse, Doris, DuckDB, Pinot, StarRocks and PostHog (SHARED/vectors/funnel).
 
-Asserted: every row marked agrees_exact, and PostHog's ordered funnels without exclusions; whatever the order of the rows, the
-plan, and the path that the rows take (journeys, packs, pieces united). What is left out is counted and printed, with the reason.
+Asserted: every row marked agrees_exact, and PostHog's ordered funnels without exclusions; whatever the order of the
+rows, the plan, and the path that the rows take (journeys, packs, pieces united). What is left out is counted and
+printed, with the reason.
 
-How a case becomes a history: each distinct set of steps that a row can satisfy is one mark id; the lifecycle's `marks` list for
-each step the ids whose set holds it; a row that satisfies no step gets an id that the lifecycle does not name. Rows that are
-the same are distinct events there and one mark here (a history is a set), so each row carries its number as value. The last
-step is an open stage, not a won one, since nothing ends an attempt in those systems.
+How a case becomes a history: each distinct set of steps that a row can satisfy is one mark id; the lifecycle's `marks`
+list for each step the ids whose set holds it; a row that satisfies no step gets an id that the lifecycle does not name.
+Rows that are the same are distinct events there and one mark here (a history is a set), so each row carries its number
+as value. The last step is an open stage, not a won one, since nothing ends an attempt in those systems.
 """
 import collections
 import glob
@@ -79,7 +80,7 @@ class Case:
                 yield name, self.ids[steps] if steps else NO_STEP, at, n
 
 
-# -- the cases -----------------------------------------------------------------------------------------------------------
+# -- the cases ---------------------------------------------------------------------------------------------------------
 cases = []
 left_out = collections.Counter()
 
@@ -113,8 +114,10 @@ for system in ('clickhouse', 'doris', 'duckdb_behavioral', 'pinot', 'starrocks')
                 left_out[(system, reason)] += 1
                 continue
             # strict_once: a row serves one step only. That is the definition here, always.
-            assert c['fn'] == 'window_funnel' and set(c['modes']) <= {'strict_increase', 'increase', 'strict_once'}, c['id']
-            cases.append(Case(c['id'], c['nsteps'], c['window'], bool({'strict_increase', 'increase'} & set(c['modes'])),
+            assert c['fn'] == 'window_funnel' and set(c['modes']) <= {'strict_increase', 'increase',
+                                                                      'strict_once'}, c['id']
+            cases.append(Case(c['id'], c['nsteps'], c['window'],
+                              bool({'strict_increase', 'increase'} & set(c['modes'])),
                               {'u': c['rows']}, [1] * c['expect'] + [0] * (c['nsteps'] - c['expect']), UNIT[c['unit']]))
     tap.ok(len(cases) > before, '%s: %d cases must match' % (system, len(cases) - before))
 tap.eq(len(cases), 137, 'rows marked agrees_exact in all')
@@ -137,13 +140,15 @@ for (system, reason), n in sorted(left_out.items()):
 tap.say('no window where the given one is beyond any date: %s' % ', '.join(c.id for c in cases if c.within is None))
 tap.say('counted from the first row, being no dates: %s' % ', '.join(c.id for c in cases if c.base))
 
-# -- the tables ----------------------------------------------------------------------------------------------------------
-# Parallel workers must be able to read them, so they are no temporary ones but in a schema of this run's own. Few rows on a
-# page, so that every worker gets some of most histories; n_distinct, so that partial aggregation looks worth its while.
+# -- the tables --------------------------------------------------------------------------------------------------------
+# Parallel workers must be able to read them, so they are no temporary ones but in a schema of this run's own. Few rows
+# on a page, so that every worker gets some of most histories; n_distinct, so that partial aggregation looks worth its
+# while.
 schema = 'revacct_vectors_%d' % os.getpid()
 db.run('create schema %s;' % schema)
 db.run('set search_path = revacct, %s, public;' % schema)
-VARIANTS = {'plain': cases, 'shared': [c for c in cases if c.nsteps > 1], 'step_within': [c for c in cases if not c.shares_marks]}
+VARIANTS = {'plain': cases, 'shared': [c for c in cases if c.nsteps > 1],
+            'step_within': [c for c in cases if not c.shares_marks]}
 number = {c.id: n for n, c in enumerate(cases)}
 db.run('create table %s.def (variant text, no int, id text, lc lifecycle, as_of timestamptz);' % schema)
 db.run('insert into def values\n%s;' % ',\n'.join(
@@ -190,7 +195,8 @@ def counts(query):
 
 def wrong(got, some=cases):
     """What is not as expected."""
-    return ['%s: got %s, expected %s' % (c.id, got.get(c.id), c.expect) for c in some if not matches(got.get(c.id), c.expect)]
+    return ['%s: got %s, expected %s' % (c.id, got.get(c.id), c.expect)
+            for c in some if not matches(got.get(c.id), c.expect)]
 
 
 def matches(got, expect):
@@ -202,17 +208,19 @@ def verdict(text, got, some=cases):
     return tap.ok(not bad and len(got) == len(some), '%s (%d cases)' % (text, len(some)), *bad[:20])
 
 
-# -- one by one ----------------------------------------------------------------------------------------------------------
+# -- one by one --------------------------------------------------------------------------------------------------------
 histories('j', 'select subject, journey(mark, at, value) as j from event0 group by 1')
 plain = counts('select no, funnel_conversion(j, lc, as_of) as f from j group by 1')
 for c in cases:
-    tap.ok(matches(plain.get(c.id), c.expect), '%s: %s' % (c.id, c.expect), 'got %s' % plain.get(c.id), 'rows %s' % c.people,
+    tap.ok(matches(plain.get(c.id), c.expect), '%s: %s' % (c.id, c.expect), 'got %s' % plain.get(c.id),
+           'rows %s' % c.people,
            'within %s, %s' % (c.within, 'increasing' if c.increasing else 'nondecreasing'))
 
 # The kernel has three ways to find a chain: for marks of one step each, for shared marks, and for step windows.
 for variant in ('shared', 'step_within'):
     verdict("the kernel's way for %s" % variant.replace('_', ' '), counts("""
-        select no, funnel_conversion(j.j, d.lc, j.as_of) as f from j join def d using (no) where d.variant = '%s' group by no""" % variant),
+        select no, funnel_conversion(j.j, d.lc, j.as_of) as f from j join def d using (no)
+        where d.variant = '%s' group by no""" % variant),
         VARIANTS[variant])
 
 attempts = db.rows("""
@@ -222,7 +230,8 @@ chains = collections.defaultdict(list)
 for r in attempts:
     chains[(r['no'], r['name'])].append(r)
 level = {c.id: {name: len(chains[(number[c.id], name)]) for name in c.people} for c in cases}
-bad = wrong({id: [sum(l >= step for l in who.values()) for step in range(1, cases[number[id]].nsteps + 1)] for id, who in level.items()})
+bad = wrong({id: [sum(l >= step for l in who.values()) for step in range(1, cases[number[id]].nsteps + 1)] for id,
+             who in level.items()})
 tap.ok(not bad, 'funnel_attempts() finds the same levels', *bad)
 
 
@@ -253,9 +262,10 @@ def is_chain(c, name, chain):
 
 bad = ['%s %s: %s' % (cases[no].id, name, chain) for (no, name), chain in chains.items()
        if chain and not is_chain(cases[no], name, chain)]
-tap.ok(not bad, 'each of the %d chains is one: steps in order, at times of rows that satisfy them, within the window' % len(chains), *bad[:10])
+tap.ok(not bad,
+       'each of the %d chains is one: steps in order, at times of rows that satisfy them, within the window' % len(chains), *bad[:10])
 
-# -- whatever the order of the rows and the plan -------------------------------------------------------------------------
+# -- whatever the order of the rows and the plan -----------------------------------------------------------------------
 SETTINGS = """
 set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0;
 set parallel_leader_participation = %s; set max_parallel_workers_per_gather = %d; set enable_hashagg = %s; set enable_sort = %s;"""
@@ -267,7 +277,8 @@ def planned(text, query, workers, kind):
     plan = db.plan(query)
     other = NODE['sorted' if kind == 'hash' else 'hash']
     if workers:
-        good = all(s in plan for s in ('Workers Planned: %d' % workers, 'Partial ' + NODE[kind], 'Finalize ' + NODE[kind]))
+        good = all(s in plan for s in ('Workers Planned: %d' % workers, 'Partial ' + NODE[kind],
+                                       'Finalize ' + NODE[kind]))
     else:
         good = NODE[kind] in plan and 'Gather' not in plan
     tap.ok(good and other not in plan, '%s: planned so' % text, plan)
@@ -275,20 +286,23 @@ def planned(text, query, workers, kind):
 
 def image(type_name, expression):
     """A value's bytes, as its type sends them."""
-    return '%s(%s)' % (db.value("select typsend::text as f from pg_type where oid = 'revacct.%s'::regtype" % type_name), expression)
+    return '%s(%s)' % (db.value("select typsend::text as f from pg_type where oid = 'revacct.%s'::regtype" % type_name),
+                       expression)
 
 
 FUNNEL = 'select no, funnel_conversion(j, lc, as_of) as f from x group by no'
 PACK = 'select no, journey_pack(subject::bigint, j) as p from x group by no'
 images = {'journeys': "select string_agg(md5(%s), '' order by subject) as v from x" % image('journey', 'j'),
           'packs': "select string_agg(md5(%s), '' order by no) as v from (%s) q" % (image('journey_pack', 'p'), PACK),
-          'summaries': "select string_agg(md5(%s), '' order by no) as v from (%s) q" % (image('funnel_summary', 'f'), FUNNEL)}
+          'summaries': "select string_agg(md5(%s), '' order by no) as v from (%s) q"
+                       % (image('funnel_summary', 'f'), FUNNEL)}
 seen = {what: {} for what in images}
 for k, order in enumerate(ORDERS):
     for workers in (0, 2, 4):
         for kind in ('hash', 'sorted'):
             name = '%s, %d workers, %s' % (order, workers, kind)
-            db.run(SETTINGS % ('off' if workers else 'on', workers, 'on' if kind == 'hash' else 'off', 'off' if kind == 'hash' else 'on'))
+            db.run(SETTINGS % ('off' if workers else 'on', workers, 'on' if kind == 'hash' else 'off',
+                               'off' if kind == 'hash' else 'on'))
             fold = 'select subject, journey(mark, at, value) as j from event%d group by subject' % k
             planned(name + ', journeys', fold, workers, kind)
             histories('x', fold)
@@ -308,21 +322,23 @@ tap.say('at the last of them: ' + ', '.join(launched))
 db.settings()
 db.run('set search_path = revacct, %s, public;' % schema)
 
-# -- pieces united -------------------------------------------------------------------------------------------------------
+# -- pieces united -----------------------------------------------------------------------------------------------------
 verdict('rollup of journeys in three pieces', counts("""
     select d.no, funnel_conversion(r.j, d.lc, d.as_of) as f
     from (select subject, rollup(j) as j
           from (select subject, value % 3, journey(mark, at, value) as j from event1 group by 1, 2) piece group by 1) r
       join person using (subject) join def d on d.no = person.no and d.variant = 'plain' group by 1"""))
 verdict('rollup of funnel summaries of two halves of the people', counts("""
-    select no, rollup(f) as f from (select no, subject % 2, funnel_conversion(j, lc, as_of) as f from j group by 1, 2) half group by 1"""))
+    select no, rollup(f) as f
+    from (select no, subject % 2, funnel_conversion(j, lc, as_of) as f from j group by 1, 2) half group by 1"""))
 verdict('rollup of packs of two halves of the people', counts("""
     select d.no, funnel_conversion(r.p, d.lc, d.as_of) as f
     from (select no, rollup(p) as p from (select no, subject % 2, journey_pack(subject::bigint, j) as p from j group by 1, 2) half
           group by 1) r
       join def d on d.no = r.no and d.variant = 'plain' group by 1"""))
 
-# Straight from events a pack takes no values, so rows that are the same are one mark: then a level may fall, never rise.
+# Straight from events a pack takes no values, so rows that are the same are one mark: then a level may fall, never
+# rise.
 got = counts("""
     select d.no, funnel_conversion(r.p, d.lc, d.as_of) as f
     from (select no, journey_pack(subject::bigint, mark, at) as p from event2 join person using (subject) group by 1) r
@@ -336,10 +352,11 @@ tap.ok(all(g <= w for c in fewer for g, w in zip(got[c.id], c.expect)),
        'identical rows without a value are one mark: %d of %d such cases get a lower level' % (len(fewer), len(others)))
 tap.say(*['%s: level %d, with values %d' % (c.id, sum(got[c.id]), sum(c.expect)) for c in fewer])
 
-# -- PostHog: who, and how long ------------------------------------------------------------------------------------------
+# -- PostHog: who, and how long ----------------------------------------------------------------------------------------
 for c in posthog:
     for step, who in c['expect_at_step'].items():
-        tap.eq(sorted(name for name, l in level[c['id']].items() if l >= int(step)), sorted(who), '%s: who reached step %s' % (c['id'], step))
+        tap.eq(sorted(name for name, l in level[c['id']].items() if l >= int(step)), sorted(who),
+               '%s: who reached step %s' % (c['id'], step))
 
 # The mean is given in days to two decimals, so a second there is a day here.
 for c in posthog:
@@ -353,7 +370,8 @@ for c in posthog:
     lc = slow.lifecycle()[:-1] + ", within => interval '24 hours' * %d)" % c['window']
     db.run('drop table if exists slow_event, slow;')
     names = list(slow.people)
-    db.load('slow_event', 's int, mark int, day bigint, value bigint', [(names.index(p), m, at // DAY, n) for p, m, at, n in slow.rows()])
+    db.load('slow_event', 's int, mark int, day bigint, value bigint',
+            [(names.index(p), m, at // DAY, n) for p, m, at, n in slow.rows()])
     db.run("""create temp table slow as
         select s, journey(mark, timestamptz '1970-01-01' + interval '24 hours' * day, value) as j from slow_event group by s;""")
     mean = {r['stage_no']: r['mean'] for r in db.rows("""
@@ -375,7 +393,7 @@ tap.eq(db.row("""
     'ph-33605-expects: the window is still open, so in progress and not dropped')
 tap.say('PostHog: bins of conversion times and breakdowns by an event property are reports upon funnel_attempts(): not asserted')
 
-# -- 64 steps, 100,000 marks, one instant --------------------------------------------------------------------------------
+# -- 64 steps, 100,000 marks, one instant ------------------------------------------------------------------------------
 STEPS, MARKS = 64, 100000
 
 
@@ -405,10 +423,13 @@ at_one_instant('the same in reverse', '(%d - g %% %d)::int' % (STEPS, STEPS), ow
 at_one_instant('every mark for every step', '1', ['1'] * STEPS, 64)
 at_one_instant('that with increasing times', '1', ['1'] * STEPS, 1, times='increasing')
 at_one_instant('no mark for the last step', '1', ['1'] * (STEPS - 1) + ['2'], 63)
-at_one_instant('30 marks for every step and the others for the first', 'case when g <= 30 then 2 else 1 end', ['1 2'] + ['2'] * (STEPS - 1), 31)
-# Distinct marks must be found for the steps, not taken greedily: each mark serves two steps, and there is one of each but of the first.
+at_one_instant('30 marks for every step and the others for the first', 'case when g <= 30 then 2 else 1 end',
+               ['1 2'] + ['2'] * (STEPS - 1), 31)
+# Distinct marks must be found for the steps, not taken greedily: each mark serves two steps, and there is one of each
+# but of the first.
 at_one_instant('each mark for two steps', 'case when g < %d then g + 1 else 1 end' % STEPS, two, 64)
-at_one_instant('each mark for two steps, two of them missing', 'case when g < %d and g + 1 not in (30, 31) then g + 1 else 1 end' % STEPS, two, 29)
+at_one_instant('each mark for two steps, two of them missing',
+               'case when g < %d and g + 1 not in (30, 31) then g + 1 else 1 end' % STEPS, two, 29)
 # A hundred thousand marks in all, 64 kinds of them, each kind for half of the steps: the odd ones for odd steps.
 halves = [' '.join(str(i) for i in range(1, STEPS + 1) if i % 2 == step % 2) for step in range(1, STEPS + 1)]
 at_one_instant('each mark for half of the steps', '(1 + g %% %d)::int' % STEPS, halves, 64)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What other products answer: HubSpot, Bitrix24, FunnelCake, Sightfull, Funnelcast, Mixpanel, Amplitude (SHARED/vectors/funnel).
 
-Each case is a documented answer of a product. Where one of our options gives it, that is asserted; where none does, our own
-documented answer is, and the test's text names the difference.
+Each case is a documented answer of a product. Where one of our options gives it, that is asserted; where none does, our
+own documented answer is, and the test's text names the difference.
 """
 import json
 import os
@@ -52,14 +52,15 @@ def which(stages, figure='entered'):
     return [stage for stage, r in stages.items() if r[figure]]
 
 
-# -- stages reached, passed, imputed -------------------------------------------------------------------------------------
+# -- stages reached, passed, imputed -----------------------------------------------------------------------------------
 for id in ('fc-skip', 'fc-created-mid', 'fc-created-won', 'bx-conversion-open', 'bx-conversion-lost'):
     c = take(id)
     names = c['stages']
     number = {stage: i + 1 for i, stage in enumerate(names + ['lost'])}
     lost = ", lost => '{lost}'" if 'terminal_lost' in c else ''
     got = funnel([(number[stage], t) for stage, t in c['history']],
-                 'lifecycle(%s, stages => %s, won => %s%s)' % (literal(id), array(names[:-1]), literal(names[-1]), lost))
+                 'lifecycle(%s, stages => %s, won => %s%s)' % (literal(id), array(names[:-1]), literal(names[-1]),
+                                                               lost))
     tap.eq(which(got), c.get('expect_reached', c.get('expect_counted')), id + ': reached')
     if 'imputed' in c:
         tap.eq(which(got, 'imputed'), c['imputed'], id + ': imputed')
@@ -70,7 +71,8 @@ c = take('fc-backward')
 lc = "lifecycle('backward', stages => '{S1,S2,S3,S4}', won => 'WON')"
 pairs = [(int(stage[1]), t) for stage, t in c['history']]
 got = funnel(pairs, lc)
-tap.eq(which(got), ['S1', 'S2', 'S3'], 'fc-backward: ours is the furthest stage reached (FunnelCake: as if it had never left S1)')
+tap.eq(which(got), ['S1', 'S2', 'S3'],
+       'fc-backward: ours is the furthest stage reached (FunnelCake: as if it had never left S1)')
 tap.eq((got['S1']['regresses'], got['S1']['repeats']), (1, 1), 'fc-backward: and the way back is counted')
 tap.eq(db.value("select current_stage(%s, %s, '2020-03-01') as s" % (history(pairs), lc)), c['current'],
        "fc-backward: current_stage() is FunnelCake's answer")
@@ -81,7 +83,8 @@ for id, skip in (('hs-all-stages', 'strict'), ('hs-any-stages', 'any')):
     lc = "lifecycle('hubspot', stages => '{created,lead,opportunity}', won => 'customer', skip => '%s')"
     tap.eq(which(funnel(pairs, lc % skip)), c['expect_counted'], "%s: skip => '%s'" % (id, skip))
     got = funnel(pairs, lc % 'impute')
-    tap.eq((which(got), which(got, 'imputed')), (c['stages'], ['opportunity']), id + ': by default the opportunity is imputed, and flagged')
+    tap.eq((which(got), which(got, 'imputed')), (c['stages'], ['opportunity']),
+           id + ': by default the opportunity is imputed, and flagged')
 
 c = take('hs-time-range')
 for skip in ('strict', 'impute'):
@@ -91,12 +94,14 @@ for skip in ('strict', 'impute'):
     tap.eq(which(got), c['expect_counted_all_stages'], 'hs-time-range: created before the range (%s)' % skip)
 
 c = take('sightfull-progress')
-got = funnel([(1, 1), (3, 4), (6, 8)], "lifecycle('sightfull', stages => '{S1,S2,S3,S4}', won => 'WON', lost => '{LOST}')")
+got = funnel([(1, 1), (3, 4), (6, 8)],
+             "lifecycle('sightfull', stages => '{S1,S2,S3,S4}', won => 'WON', lost => '{LOST}')")
 tap.eq({stage: got[stage]['converted'] == 1 for stage in c['expect_progressed']}, c['expect_progressed'],
        'sightfull-progress: progressed is converted')
 tap.eq(which(got, 'lost'), ['S3'], 'sightfull-progress: lost at S3')
 
-# Funnelcast's 586 deals, most of them won without passing through every stage; rebuilt to the facts: how many moved on, skipped, won.
+# Funnelcast's 586 deals, most of them won without passing through every stage; rebuilt to the facts: how many moved on,
+# skipped, won.
 facts = take('funnelcast-586')['facts']
 deals = [[('new', 0)] for _ in range(facts['new_deals'])]
 first = 0
@@ -109,20 +114,25 @@ for n, deal in enumerate(deals[:first:first // facts['actual_wins']][:facts['act
         deal += [('s2', 20), ('s3', 30)][:n % 3]        # a third passes every stage
     deal.append(('won', 40))
 number = {'new': 1, 's1': 2, 's2': 3, 's3': 4, 'won': 5}
-db.load('deal', 'id int, mark int, day int', [(i, number[stage], day) for i, deal in enumerate(deals) for stage, day in deal])
+db.load('deal', 'id int, mark int, day int', [(i, number[stage], day) for i, deal in enumerate(deals) for stage,
+                                              day in deal])
 got = {r['skip']: r for r in db.rows("""
     select skip, entered(f, 'new') as n, entered(f, 'won') as won, (wilson(entered(f, 'won'), entered(f, 'new'))).rate as rate,
       conversion_rate(f, 'new') * conversion_rate(f, 's1') * conversion_rate(f, 's2') * conversion_rate(f, 's3') as product
     from (select skip, funnel_conversion(j, lc, '2021-01-01') as f
           from (select id, journey(mark, timestamptz '2020-01-01' + interval '24 hours' * day) as j from deal group by 1) d,
-            (select s, lifecycle('deal', stages => '{new,s1,s2,s3}', won => 'won', skip => s) from unnest('{impute,strict}'::text[]) s) l(skip, lc)
+            (select s, lifecycle('deal', stages => '{new,s1,s2,s3}', won => 'won', skip => s)
+             from unnest('{impute,strict}'::text[]) s) l(skip, lc)
           group by 1) q""")}
-tap.eq((got['impute']['n'], got['impute']['won']), (facts['new_deals'], facts['actual_wins']), 'funnelcast-586: 89 of 586')
+tap.eq((got['impute']['n'], got['impute']['won']), (facts['new_deals'], facts['actual_wins']),
+       'funnelcast-586: 89 of 586')
 tap.near(got['impute']['rate'], facts['actual_win_rate'], 'funnelcast-586: 15 %', 0.005)
-tap.near(got['impute']['product'], got['impute']['rate'], 'funnelcast-586: so is the product of the stage rates, with imputation', 1e-12)
-tap.ok(got['strict']['won'] < facts['actual_wins'] / 2, 'funnelcast-586: in strict sequence only %d are won' % got['strict']['won'])
+tap.near(got['impute']['product'], got['impute']['rate'],
+         'funnelcast-586: so is the product of the stage rates, with imputation', 1e-12)
+tap.ok(got['strict']['won'] < facts['actual_wins'] / 2,
+       'funnelcast-586: in strict sequence only %d are won' % got['strict']['won'])
 
-# -- time in stage -------------------------------------------------------------------------------------------------------
+# -- time in stage -----------------------------------------------------------------------------------------------------
 TIME_IN = (('last', 'latest_time_in'), ('cumulative', 'cumulative_time_in'))
 LIFE = "lifecycle('hubspot', stages => '{A,B}', won => 'won', visits => '%s')"
 number = {'A': 1, 'B': 2, 'won': 3}
@@ -131,12 +141,14 @@ c = take('hs-stage-props-reentry')
 j = history([(number[stage], t) for stage, t in c['history']], '1 second')
 for visits, key in TIME_IN:
     got = {s: db.value("""
-        select extract(epoch from median(stage_velocity(%s, %s, '2020-01-02'), '%s'))::float8 as t""" % (j, LIFE % visits, s)) for s in 'AB'}
+        select extract(epoch from median(stage_velocity(%s, %s, '2020-01-02'), '%s'))::float8 as t
+        """ % (j, LIFE % visits, s)) for s in 'AB'}
     tap.eq(got, c['expect'][key], "hs-stage-props-reentry: %s is visits => '%s'" % (key, visits))
 got = db.row("""
-    select extract(epoch from entered_at - '2020-01-01')::int as date_entered_A, extract(epoch from left_at - '2020-01-01')::int as date_exited_A
+    select extract(epoch from entered_at - '2020-01-01')::int as entered, extract(epoch from left_at - '2020-01-01')::int as "left"
     from stage_spans(%s, %s, '2020-01-02') where stage = 'A' order by visit_no desc limit 1""" % (j, LIFE % 'all'))
-tap.eq(list(got.values()), [c['expect']['date_entered_A'], c['expect']['date_exited_A']], 'hs-stage-props-reentry: dates of the latest visit of A')
+tap.eq(list(got.values()), [c['expect']['date_entered_A'], c['expect']['date_exited_A']],
+       'hs-stage-props-reentry: dates of the latest visit of A')
 
 c = take('hs-stage-props-open')
 j = history([(number[stage], t) for stage, t in c['history']], '1 second')
@@ -152,7 +164,7 @@ for visits, key in TIME_IN:
     tap.eq(curve, [{'age': c['expect_as_of_semantics'][key]['A'], 'events': 0, 'censored': 1}],
            'hs-stage-props-open: and counts as still there (%s)' % visits)
 
-# -- windows and entries -------------------------------------------------------------------------------------------------
+# -- windows and entries -----------------------------------------------------------------------------------------------
 def lifecycle(c, options):
     """A web funnel: a stage for each step, the case's window, and options."""
     return "lifecycle('web', stages => %s, within => interval '1 second' * %d, %s)" % (
@@ -170,16 +182,20 @@ for id in ('mx-window-first-entry', 'mx-reentry-s1-default', 'mx-reentry-s1-opti
     note = '' if c['exact'] == c['expect'] else " (Mixpanel's default, the first entry: %d)" % c['expect']
     tap.eq(level(c, "skip => 'strict'"), c['exact'], id + ': strict is the best over all entries' + note)
     if c['modes'] == ['first_entry'] and not id.startswith('mx-order'):
-        # The attempt that opens first, its clock never set again: that is Mixpanel's default as long as steps come in order.
-        tap.eq(level(c, "skip => 'any', attempt => 'first'"), c['expect'], id + ": skip => 'any', attempt => 'first' is Mixpanel's default")
+        # The attempt that opens first, its clock never set again: that is Mixpanel's default as long as steps come in
+        # order.
+        tap.eq(level(c, "skip => 'any', attempt => 'first'"), c['expect'],
+               id + ": skip => 'any', attempt => 'first' is Mixpanel's default")
 tap.eq(level(take('mx-order-4'), "skip => 'impute'"), 5, 'mx-order-4: the default imputes the skipped step: 5')
 c = take('mx-grace-2s')
-tap.eq(level(c, "skip => 'strict'"), c['exact'], 'mx-grace-2s: no grace period; a step before the first is no chain (Mixpanel: 2)')
+tap.eq(level(c, "skip => 'strict'"), c['exact'],
+       'mx-grace-2s: no grace period; a step before the first is no chain (Mixpanel: 2)')
 
 c = take('mx-ttc-last-entry')
 for skip, want, entry in (('strict', c['expect'], 'last'), ('any', c['expect_first_entry'], 'first')):
     got = funnel([(row[1][0], row[0]) for row in c['rows']],
-                 "lifecycle('web', stages => '{a,b}', skip => '%s', within => interval '24 hours' * %d)" % (skip, c['window']))
+                 "lifecycle('web', stages => '{a,b}', skip => '%s', within => interval '24 hours' * %d)"
+                 % (skip, c['window']))
     tap.eq(got['a']['mean_days_to_convert'], want, 'mx-ttc-last-entry: %s measures from the %s entry' % (skip, entry))
 
 ALL = "lifecycle('web', stages => '{a,b}', lost => '{x}', attempt => 'all', within => '1000 days')"
@@ -198,7 +214,8 @@ tap.eq({'entries': got['a']['entered'], 'conversions': got['a']['converted']}, c
 c = take('amp-conv-unique')
 pairs = [(row[1][0], row[0]) for row in c['rows']]
 got = funnel(pairs, lifecycle(c, "attempt => 'best'"), 10**8, '1 second')
-tap.eq((got['s1']['entered'], got['s1']['converted']), (c['expect']['unique_entered'], c['expect']['unique_converted']), 'amp-conv-unique: unique')
+tap.eq((got['s1']['entered'], got['s1']['converted']), (c['expect']['unique_entered'], c['expect']['unique_converted']),
+       'amp-conv-unique: unique')
 for skip in ('impute', 'strict'):
     rates = {}
     for day in range(25):
@@ -220,14 +237,18 @@ tap.eq({r['key']: r['level'] for r in got}, c['expect'], 'amp-hold-constant: a s
 # The segment of an attempt is that of its entry, and which mark the entry is, the lifecycle says.
 c = take('amp-first-touch-breakdown')
 pages = sorted({page for t, steps, page in c['rows_segment'] if page})
-db.load('touch', 't int, mark int, page bigint', [(t, steps[0], pages.index(page) if page else None) for t, steps, page in c['rows_segment']])
-for skip, want, what in (('any', c['expect'], 'the first entry'), ('strict', {'PageB': [1, 1]}, 'strict: the last entry before the conversion')):
+db.load('touch', 't int, mark int, page bigint', [(t, steps[0], pages.index(page) if page else None) for t, steps,
+                                                  page in c['rows_segment']])
+for skip, want, what in (('any', c['expect'], 'the first entry'),
+                         ('strict', {'PageB': [1, 1]}, 'strict: the last entry before the conversion')):
     got = db.rows("""
         with subject as (select journey(mark, %s, page) as j from touch)
         select (select value from marks(j) m where m.at = a.opened_at) as page,
           count(*) filter (where stage = 's1') as entered, count(*) filter (where stage = 's2') as converted
-        from subject, funnel_attempts(j, %s, '2021-01-01') a where counted group by 1""" % (instant('t', '1 second'), lifecycle(c, "skip => '%s'" % skip)))
-    tap.eq({pages[r['page']]: [r['entered'], r['converted']] for r in got}, want, 'amp-first-touch-breakdown: by the page of ' + what)
+        from subject, funnel_attempts(j, %s, '2021-01-01') a where counted group by 1
+        """ % (instant('t', '1 second'), lifecycle(c, "skip => '%s'" % skip)))
+    tap.eq({pages[r['page']]: [r['entered'], r['converted']] for r in got}, want,
+           'amp-first-touch-breakdown: by the page of ' + what)
 
 for system, cases in book.items():
     tap.eq(sorted(set(cases) - handled), [], '%s: all %d cases handled' % (system, len(cases)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """States and their durations: TimescaleDB Toolkit's documentation and open issues (SHARED/vectors/funnel/timescaledb_toolkit).
 
-Each state is an open stage and each row a mark. A timeline is stage_spans(): the toolkit joins neighbouring periods of one state,
-which are two visits here (exit `repeat`); state_at is current_stage(). The state that holds at the end accrues to as_of.
+Each state is an open stage and each row a mark. A timeline is stage_spans(): the toolkit joins neighbouring periods of
+one state, which are two visits here (exit `repeat`); state_at is current_stage(). The state that holds at the end
+accrues to as_of.
 """
 import collections
 import json
@@ -25,7 +26,8 @@ def epoch(text):
 
 def end_of(c):
     """The end of the case's range."""
-    return db.value('select extract(epoch from timestamptz %s + interval %s)::float8 as t' % (literal(c['start']), literal(c['interval'])))
+    return db.value('select extract(epoch from timestamptz %s + interval %s)::float8 as t'
+                    % (literal(c['start']), literal(c['interval'])))
 
 
 def lifecycle(states, options=''):
@@ -110,26 +112,30 @@ for c in cases:
                id + (': the open state accrues to as_of, as the issue asks' if 'as_of' in c else ': time in ' + c['state']))
 
     elif fn == 'state_at':
-        tap.eq(db.value('select current_stage(%s, %s, %s) as s' % (history, lifecycle(states), literal(c['at']))), c['expect'],
+        tap.eq(db.value('select current_stage(%s, %s, %s) as s' % (history, lifecycle(states), literal(c['at']))),
+               c['expect'],
                '%s: the state at %s' % (id, c['at']))
 
     elif fn == 'periods':
         got = [[a, b] for state, a, b in periods(history, states, last) if state == c['state']]
         tap.eq(got, expected(c['expect']), '%s: periods of %s' % (id, c['state']))
         if not c['expect']:
-            tap.eq(db.sqlstate('select visits(stage_velocity(%s, %s, to_timestamp(%r)), %s)' % (history, lifecycle(states), last, literal(c['state']))),
-                   '22023', id + ': to ask a summary for a stage that it does not know is an error')
+            ask = 'select visits(stage_velocity(%s, %s, to_timestamp(%r)), %s)' % (
+                history, lifecycle(states), last, literal(c['state']))
+            tap.eq(db.sqlstate(ask), '22023', id + ': to ask a summary for a stage that it does not know is an error')
 
     elif fn == 'interpolated_timeline' and 'prev' in c:
-        # The toolkit lets the last state of the bucket before hold from the start of the range, whenever it began. United, the two
-        # histories tell each period at its own time; given the carried-in state as a mark at the start, they tell what the toolkit tells.
+        # The toolkit lets the last state of the bucket before hold from the start of the range, whenever it began.
+        # United, the two histories tell each period at its own time; given the carried-in state as a mark at the start,
+        # they tell what the toolkit tells.
         start, end = epoch(c['start']), max(last, end_of(c))
         carried = [c['start'] + ' 00:00:00+00', max(c['prev'])[1]]
         got = periods(journey(rows + [carried], states), states, end, start, end)
         tap.eq(got, expected(c['expect']), id + ': with the state carried in')
         whole = periods(united([rows, c['prev']], states), states, end, start, end)
         since = epoch(max(c['prev'])[0])
-        tap.eq(clip(whole, since, end), clip(expected(c['expect']), since, end), id + ': united with the history before, the same from its last mark on')
+        tap.eq(clip(whole, since, end), clip(expected(c['expect']), since, end),
+               id + ': united with the history before, the same from its last mark on')
         tap.ok(whole != got and tiles(whole), id + ': and before that what was so in truth, without a gap', whole)
 
     elif fn == 'rollup_timeline':
@@ -143,7 +149,8 @@ for c in cases:
         whole = periods(history, states, epoch('2020-01-01 03:00:00+00'))
         for hour in (1, 2):
             part = clip(whole, *(epoch('2020-01-01 0%d:00:00+00' % h) for h in (hour, hour + 1)))
-            tap.ok(sum(b - a for _, a, b in part) == 3600 and tiles(part), '%s: periods tile hour %d, without overlap' % (id, hour), part)
+            tap.ok(sum(b - a for _, a, b in part) == 3600 and tiles(part),
+                   '%s: periods tile hour %d, without overlap' % (id, hour), part)
 
     else:
         tap.ok(False, id + ': not handled')

@@ -1,0 +1,135 @@
+-- What the extension puts into a database: commented, pure, open to everyone, and gone when it is dropped.
+SET client_min_messages = warning;
+BEGIN;
+SET search_path = public, revacct;
+SELECT plan(43);
+
+CREATE TEMP VIEW members AS
+SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
+FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'revacct' AND d.deptype = 'e';
+CREATE TEMP VIEW functions AS
+SELECT p.*, p.oid::regprocedure::text AS signature
+FROM pg_proc p JOIN members m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+
+SELECT ok((SELECT count(*) FROM functions) > 100, 'there are functions to look at');
+SELECT is((SELECT count(*) FROM pg_type t JOIN members m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid WHERE t.typcategory <> 'A'), 5::bigint, 'five types');
+
+-- Comments. PostgreSQL makes array types and operator families by itself: nobody named them, and they mean nothing of their own.
+SELECT is_empty($$
+    SELECT name FROM members
+    WHERE obj_description(objid, classid::regclass::name) IS NULL
+      AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT typarray FROM pg_type))
+      AND classid <> 'pg_opfamily'::regclass
+    ORDER BY name $$, 'every object has a comment');
+SELECT is_empty($$
+    SELECT name FROM members WHERE obj_description(objid, classid::regclass::name) !~ '^[A-Z0-9].*\.\s*$'
+      AND classid IN ('pg_proc'::regclass, 'pg_type'::regclass) ORDER BY name $$, 'comments are sentences');
+
+-- Pure, parallel safe, without privileges of their own
+SELECT is_empty($$ SELECT signature FROM functions WHERE provolatile <> 'i' $$, 'every function and aggregate is IMMUTABLE');
+SELECT is_empty($$ SELECT signature FROM functions WHERE proparallel <> 's' $$, 'every function and aggregate is PARALLEL SAFE');
+SELECT is_empty($$ SELECT signature FROM functions WHERE prosecdef $$, 'no SECURITY DEFINER');
+SELECT is_empty($$ SELECT signature FROM functions WHERE proconfig IS NOT NULL $$, 'no function changes settings');
+SELECT is_empty($$ SELECT signature FROM functions p WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') $$, 'executable by PUBLIC');
+SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL $$,
+    'what is not C has a body that was parsed when it was made');
+SELECT is_empty($$ SELECT signature FROM functions WHERE pronamespace <> 'revacct'::regnamespace $$, 'everything is in schema revacct');
+SELECT is_empty($$ SELECT name FROM members WHERE classid IN ('pg_class'::regclass, 'pg_cast'::regclass, 'pg_event_trigger'::regclass) $$,
+    'no tables, casts or event triggers');
+
+-- Types: plain ones
+SELECT is_empty($$
+    SELECT signature FROM functions p
+    WHERE proname !~ '_recv$' AND ('internal'::regtype = ANY (proargtypes) OR prorettype = 'internal'::regtype) $$, 'no internal outside of recv');
+SELECT is_empty($$
+    SELECT signature FROM functions p, unnest(proargtypes || prorettype) t
+    WHERE t::regtype::text ~ '^any' OR t = 'record'::regtype AND proargmodes IS NULL $$, 'no polymorphic types, no anonymous records');
+
+-- Aggregates
+SELECT is((SELECT count(*) FROM functions WHERE prokind = 'a'), 17::bigint, 'the aggregates');
+SELECT is_empty($$ SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE a.aggcombinefn = 0 $$, 'every aggregate has a combine function');
+SELECT is_empty($$
+    SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid JOIN pg_type t ON t.oid = a.aggtranstype
+    WHERE t.typtype = 'p' OR a.aggtranstype NOT IN (SELECT objid FROM members WHERE classid = 'pg_type'::regclass) $$, 'every state is of a type of ours');
+SELECT is_empty($$
+    SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid
+    WHERE a.aggfinalextra OR a.aggmfinalextra OR a.aggserialfn <> 0 OR a.aggdeserialfn <> 0 OR a.aggmtransfn <> 0 OR a.agginitval IS NOT NULL $$,
+    'no FINALFUNC_EXTRA, serialization, moving state or initial value');
+SELECT is_empty($$ SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE a.aggfinalmodify <> 'r' OR a.aggkind <> 'n' $$,
+    'final functions leave the state as it is, so aggregates can be windows');
+SELECT is_empty($$ SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE a.aggtransspace = 0 $$, 'every aggregate says how large its state is');
+
+-- Helpers
+SELECT is_empty($$
+    SELECT DISTINCT f.signature FROM functions f, pg_aggregate a
+    WHERE f.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn) AND f.proname !~ '^_' $$, 'functions behind aggregates begin with an underscore');
+SELECT is_empty($$
+    SELECT signature FROM functions f
+    WHERE proname ~ '^_' AND NOT EXISTS (SELECT FROM pg_aggregate a WHERE f.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) $$,
+    'every function with an underscore stands behind an aggregate');
+SELECT is_empty($$
+    SELECT signature FROM functions f
+    WHERE prokind = 'f' AND proname ~ '^(lifecycle|journey|journey_pack|funnel_summary|velocity_summary)_'
+      AND NOT EXISTS (SELECT FROM pg_type t WHERE f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
+      AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid)
+      AND NOT EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = f.oid) $$, 'functions named after a type read, write or compare it');
+SELECT is_empty($$ SELECT signature FROM functions WHERE length(proname) > 30 $$, 'names of at most 30 characters');
+SELECT is_empty($$ SELECT name FROM members m JOIN pg_type t ON t.oid = m.objid AND m.classid = 'pg_type'::regclass
+                   WHERE typcategory <> 'A' AND (typreceive = 0 OR typsend = 0 OR typalign <> 'd' OR typlen <> -1) $$, 'every type has a binary form');
+-- the operators
+SELECT is_empty($$
+    SELECT name FROM members m JOIN pg_operator o ON o.oid = m.objid AND m.classid = 'pg_operator'::regclass
+    WHERE oprcom = 0 OR oprnegate = 0 OR oprrest = 0 OR oprjoin = 0 $$, 'every operator has commutator, negator and estimators');
+SELECT bag_eq($$ SELECT o.opcname::text, a.amname::text FROM members m JOIN pg_opclass o ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod $$,
+    $$ VALUES ('journey_ops', 'btree'), ('journey_ops', 'hash') $$, 'journeys can be sorted and hashed');
+SELECT ok(amvalidate(o.oid), 'operator class ' || o.opcname || ' for ' || a.amname || ' is valid')
+FROM pg_opclass o JOIN members m ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod ORDER BY a.amname;
+SELECT is((SELECT count(*) FROM pg_description WHERE description LIKE '%' || chr(9) || '%' AND objoid IN (SELECT objid FROM members)), 0::bigint, 'no tabs in comments');
+
+-- An ordinary role
+CREATE ROLE revacct_test_reader;
+GRANT USAGE ON SCHEMA revacct TO revacct_test_reader;
+SET LOCAL ROLE revacct_test_reader;
+SET LOCAL search_path = public;
+SELECT lives_ok($$ SELECT revacct.stages(revacct.funnel_conversion(j, l, '2025-02-01')), revacct.stages(revacct.stage_velocity(j, l, '2025-02-01'))
+                   FROM (SELECT revacct.journey(m, '2025-01-01'::timestamptz + m * interval '1 day') AS j FROM generate_series(1, 2) m) t,
+                        (SELECT revacct.lifecycle('a', stages => '{x, y}') AS l) d $$, 'a role with USAGE on the schema can do everything, without the schema in its path');
+SELECT is((SELECT revacct.median(revacct.stage_velocity('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}'::revacct.journey, revacct.lifecycle('a', stages => '{x, y}'), '2025-02-01'), 'x')),
+    interval '1 day', 'a function written in SQL finds its parts too');
+RESET ROLE;
+SET LOCAL search_path = public, revacct;
+REVOKE USAGE ON SCHEMA revacct FROM revacct_test_reader;
+SET LOCAL ROLE revacct_test_reader;
+SELECT throws_ok($$ SELECT revacct.lifecycle('a', stages => '{x, y}') $$, '42501', NULL, 'without USAGE it cannot');
+RESET ROLE;
+
+-- The owner of a database, who is no superuser, installs it: the control file says trusted
+SELECT is((SELECT trusted FROM pg_available_extension_versions WHERE name = 'revacct' AND version = (SELECT default_version FROM pg_available_extensions WHERE name = 'revacct')),
+    true, 'the extension is trusted');
+SELECT is((SELECT superuser AND NOT relocatable AND schema = 'revacct' FROM pg_available_extension_versions WHERE name = 'revacct' AND installed), true, 'in a schema of its own');
+
+DROP VIEW functions;
+DROP VIEW members;
+DROP EXTENSION revacct;
+SELECT hasnt_extension('revacct', 'dropped');
+SELECT is_empty($$ SELECT 'type ' || typname FROM pg_type WHERE typname ~ '(lifecycle|journey|_summary)' AND typname !~ '^pg_' UNION ALL
+                   SELECT 'function ' || proname FROM pg_proc WHERE probin ~ 'revacct' UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace('revacct') UNION ALL
+                   SELECT 'operator class ' || opcname FROM pg_opclass WHERE opcname ~ 'journey' UNION ALL SELECT 'family ' || opfname FROM pg_opfamily WHERE opfname ~ 'journey' UNION ALL
+                   SELECT 'description ' || objoid FROM pg_description WHERE description ~ 'journey' $$, 'nothing of it is left');
+DROP SCHEMA IF EXISTS revacct;
+SELECT lives_ok('CREATE EXTENSION revacct', 'and it can be made again');
+SELECT is((SELECT count(*) FROM pg_proc WHERE pronamespace = 'revacct'::regnamespace), (SELECT count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid WHERE extname = 'revacct' AND classid = 'pg_proc'::regclass AND d.deptype = 'e'),
+    'with all its functions');
+DROP EXTENSION revacct;
+DROP SCHEMA IF EXISTS revacct;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO revacct_test_reader', current_database()); END $$;
+SET LOCAL ROLE revacct_test_reader;
+SELECT lives_ok('CREATE EXTENSION revacct', 'a role that may create in the database, but is no superuser, creates it');
+SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'revacct'), 'revacct_test_reader', 'and owns it');
+SELECT is(revacct.mark(revacct.lifecycle('a', stages => '{x, y}'), 'y'), 2, 'and uses it');
+SELECT lives_ok('DROP EXTENSION revacct', 'and drops it');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,180 @@
+-- What PostgreSQL may do with the functions behind the aggregates, and what anybody may who calls them directly.
+SET client_min_messages = warning;
+BEGIN;
+SET search_path = public, revacct;
+SET LOCAL timezone = 'UTC';
+SELECT plan(79);
+
+CREATE TEMP TABLE defined AS SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of;
+CREATE TEMP TABLE events AS
+SELECT (i * 7919) % 60 AS subject, 1 + (i * 13 + i / 60) % 6 AS mark, '2025-01-01'::timestamptz + ((i * 37) % 2000) * interval '1 hour' AS at, (i % 9)::bigint AS value, (i % 4)::bigint AS seq
+FROM generate_series(1, 600) i;
+CREATE TEMP TABLE journeys AS SELECT subject, journey(mark, at) AS j, journey(mark, at, value, seq) AS full_j, sum(value) AS amount FROM events GROUP BY subject;
+
+-- One function for each aggregate, so that all can be looked at in the same way: name, state type, a state made of half of the
+-- subjects (0 or 1) by direct calls of the transition function, and what the aggregate says of both halves.
+CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+DO $$
+DECLARE
+    r record; d record; h int; i int := 0;
+    marks journey[]; rolled journey[]; events journey_pack[]; packed journey_pack[]; texts journey_pack[]; merged journey_pack[];
+    plain funnel_summary[]; amounts funnel_summary[]; packs funnel_summary[]; sums funnel_summary[];
+    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[];
+BEGIN
+    SELECT * INTO d FROM defined;
+    FOR r IN SELECT * FROM events ORDER BY at DESC, mark LOOP
+        h := r.subject % 2 + 1;
+        marks[h] := _journey_add_mark(marks[h], r.mark, r.at, r.value, r.seq);
+        events[h] := _pack_add_event(events[h], r.subject, r.mark, r.at);
+    END LOOP;
+    FOR r IN SELECT * FROM journeys ORDER BY subject DESC LOOP
+        h := r.subject % 2 + 1;
+        rolled[h] := _journey_add_journey(rolled[h], r.full_j);
+        packed[h] := _pack_add_journey(packed[h], r.subject::bigint, r.j);
+        texts[h] := _pack_add_journey(texts[h], 'x' || r.subject, r.full_j);
+        merged[h] := _pack_add_pack(merged[h], (SELECT journey_pack(r.subject, r.j)));
+        plain[h] := _funnel_add_journey(plain[h], r.j, d.l, d.as_of);
+        amounts[h] := _funnel_add_journey(amounts[h], r.j, d.l, d.as_of, r.amount);
+        packs[h] := _funnel_add_pack(packs[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
+        sums[h] := _funnel_add_summary(sums[h], (SELECT funnel_conversion(r.j, d.l, d.as_of, r.amount)));
+        vplain[h] := _velocity_add_journey(vplain[h], r.j, d.l, d.as_of);
+        since[h] := _velocity_add_journey(since[h], r.j, d.l, d.as_of, '2025-02-01');
+        vpacks[h] := _velocity_add_pack(vpacks[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
+        vsums[h] := _velocity_add_summary(vsums[h], (SELECT stage_velocity(r.j, d.l, d.as_of)));
+    END LOOP;
+    FOR h IN 1 .. 2 LOOP
+        INSERT INTO states (kind, half, j) VALUES ('marks', h, marks[h]), ('journeys', h, rolled[h]);
+        INSERT INTO states (kind, half, p) VALUES ('events', h, events[h]), ('numbers', h, packed[h]), ('texts', h, texts[h]), ('packs', h, merged[h]);
+        INSERT INTO states (kind, half, f) VALUES ('plain', h, plain[h]), ('amounts', h, amounts[h]), ('of packs', h, packs[h]), ('funnels', h, sums[h]);
+        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]);
+    END LOOP;
+END $$;
+CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+INSERT INTO truth (kind, j) SELECT 'marks', journey(mark, at, value, seq) FROM events UNION ALL SELECT 'journeys', rollup(full_j) FROM journeys;
+INSERT INTO truth (kind, p) SELECT 'events', journey_pack(subject, mark, at) FROM events UNION ALL SELECT 'numbers', journey_pack(subject, j) FROM journeys
+    UNION ALL SELECT 'texts', journey_pack('x' || subject, full_j) FROM journeys UNION ALL SELECT 'packs', journey_pack(subject, j) FROM journeys;
+INSERT INTO truth (kind, f) SELECT 'plain', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'amounts', funnel_conversion(j, l, as_of, amount) FROM journeys, defined
+    UNION ALL SELECT 'of packs', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'funnels', funnel_conversion(j, l, as_of, amount) FROM journeys, defined;
+INSERT INTO truth (kind, v) SELECT 'visits', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'since', stage_velocity(j, l, as_of, '2025-02-01') FROM journeys, defined
+    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined;
+
+CREATE TEMP TABLE before AS
+SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv FROM states;
+CREATE TEMP VIEW now_ AS
+SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv FROM states;
+
+-- Combining
+SELECT ok(_journey_final(_journey_combine(a.j, b.j)) = t.j, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.j IS NOT NULL ORDER BY kind;
+SELECT is(_pack_final(_pack_combine(a.p, b.p))::text, t.p::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.p IS NOT NULL ORDER BY kind;
+SELECT is(_funnel_final(_funnel_add_summary(a.f, b.f))::text, t.f::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
+SELECT is(_velocity_final(_velocity_add_summary(a.v, b.v))::text, t.v::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+
+-- NULLs
+SELECT is(_journey_combine(NULL, NULL), NULL, 'NULL and NULL: journey');
+SELECT is(_journey_add_journey(NULL, NULL), NULL, 'NULL and NULL: rollup of journeys');
+SELECT is(_pack_combine(NULL, NULL)::text, NULL, 'NULL and NULL: pack');
+SELECT is(_pack_add_pack(NULL, NULL)::text, NULL, 'NULL and NULL: rollup of packs');
+SELECT is(_funnel_add_summary(NULL, NULL)::text, NULL, 'NULL and NULL: funnel');
+SELECT is(_velocity_add_summary(NULL, NULL)::text, NULL, 'NULL and NULL: velocity');
+SELECT is(_journey_add_mark(NULL, NULL, NULL)::text, NULL, 'NULL and nothing: mark');
+SELECT is(_pack_add_event(NULL, 1, NULL, now())::text, NULL, 'NULL and nothing: event');
+SELECT is(_funnel_add_journey(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: funnel');
+SELECT is(_velocity_add_journey(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: velocity');
+SELECT is(_journey_final(NULL)::text || _pack_final(NULL)::text || _funnel_final(NULL)::text || _velocity_final(NULL)::text, NULL, 'no state, no result');
+SELECT ok(_journey_combine(NULL, j)::text = j::text AND _journey_combine(j, NULL)::text = j::text AND _journey_add_journey(j, NULL)::text = j::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND j IS NOT NULL ORDER BY kind;
+SELECT ok(_pack_combine(NULL, p)::text = p::text AND _pack_combine(p, NULL)::text = p::text AND _pack_add_pack(p, NULL)::text = p::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND p IS NOT NULL ORDER BY kind;
+SELECT ok(_funnel_add_summary(NULL, f)::text = f::text AND _funnel_add_summary(f, NULL)::text = f::text AND _funnel_add_journey(f, NULL, NULL, NULL)::text = f::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND f IS NOT NULL ORDER BY kind;
+SELECT ok(_velocity_add_summary(NULL, v)::text = v::text AND _velocity_add_summary(v, NULL)::text = v::text AND _velocity_add_journey(v, NULL, NULL, NULL)::text = v::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND v IS NOT NULL ORDER BY kind;
+
+-- States kept in a table can be read like finished values
+CREATE TABLE kept AS SELECT _journey_add_mark(_journey_add_mark(NULL, 2, '2025-01-02'), 1, '2025-01-01') AS j;
+SELECT is(j::text, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', 'a state as text') FROM kept;
+SELECT is(ARRAY[mark_count(j)::text, first_at(j)::text, last_at(j)::text, entered(j, l, 'a')::text, current_stage(j, l, '2025-01-01')],
+          ARRAY['2', '2025-01-01 00:00:00+00', '2025-01-02 00:00:00+00', '2025-01-01 00:00:00+00', 'a'], 'questions to a state') FROM kept, defined;
+SELECT results_eq($$ SELECT mark FROM kept, marks(j) $$, ARRAY[1, 2], 'marks of a state');
+SELECT is(journey_send(j), journey_send('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}'), 'a state is sent as what it means') FROM kept;
+SELECT ok(j = '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}' AND NOT j <> '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}'
+          AND journey_hash(j) = journey_hash('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}'), 'a state equals what it means') FROM kept;
+SELECT ok(j = _journey_add_mark(_journey_add_mark(NULL, 1, '2025-01-01'), 2, '2025-01-02'), 'states of the same marks are equal') FROM kept;
+SELECT is(rollup(j)::text, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', 'states can be rolled up') FROM (SELECT j FROM kept UNION ALL SELECT j FROM kept) t;
+SELECT is(funnel_conversion(j, l, as_of)::text, funnel_conversion(j::text::journey, l, as_of)::text, 'a funnel of states') FROM kept, defined;
+SELECT is(stage_velocity(j, l, as_of)::text, stage_velocity(j::text::journey, l, as_of)::text, 'velocity of states') FROM kept, defined;
+SELECT is((SELECT string_agg(a::text, ',') FROM funnel_attempts(j, l, as_of) a), (SELECT string_agg(a::text, ',') FROM funnel_attempts(j::text::journey, l, as_of) a), 'attempts of a state') FROM kept, defined;
+SELECT is((SELECT string_agg(a::text, ',') FROM stage_spans(j, l, as_of) a), (SELECT string_agg(a::text, ',') FROM stage_spans(j::text::journey, l, as_of) a), 'spans of a state') FROM kept, defined;
+SELECT is(journey_pack(7, j)::text, journey_pack(7, j::text::journey)::text, 'a pack of states') FROM kept;
+SELECT bag_eq($$ SELECT subject, journey::text FROM states, unpack(p) WHERE kind = 'events' AND p IS NOT NULL $$, $$ SELECT subject::text, j::text FROM journeys $$, 'a state of a pack can be unpacked');
+SELECT is((SELECT ARRAY[sum(subject_count(p)), sum(mark_count(p))] FROM states WHERE kind = 'events'), (SELECT ARRAY[subject_count(p)::numeric, mark_count(p)::numeric] FROM truth WHERE kind = 'events'), 'and be counted');
+SELECT is((SELECT rollup(p)::text FROM states WHERE kind = 'events'), (SELECT p::text FROM truth WHERE kind = 'events'), 'and be rolled up');
+SELECT is((SELECT rollup(f)::text FROM states WHERE kind = 'amounts'), (SELECT f::text FROM truth WHERE kind = 'amounts'), 'states of funnels can be rolled up');
+SELECT is((SELECT rollup(v)::text FROM states WHERE kind = 'visits'), (SELECT v::text FROM truth WHERE kind = 'visits'), 'states of velocity can be rolled up');
+SELECT is((SELECT string_agg(s::text, ',') FROM stages(f) s), (SELECT string_agg(s::text, ',') FROM stages(f::text::funnel_summary) s), 'stages of a state') FROM states WHERE kind = 'amounts' AND half = 1;
+SELECT is(ARRAY[entered(f, 'a'), observed(f, 'b'), imputed(f, 'b'), converted(f, 'a'), lost(f, 'b'), in_progress(f, 'c'), expired(f, 'a'), subjects(f), attempts(f), recycled(f), unknown_marks(f)],
+          (SELECT ARRAY[entered(g, 'a'), observed(g, 'b'), imputed(g, 'b'), converted(g, 'a'), lost(g, 'b'), in_progress(g, 'c'), expired(g, 'a'), subjects(g), attempts(g), recycled(g), unknown_marks(g)] FROM (SELECT f::text::funnel_summary AS g) t),
+          'numbers of a state') FROM states WHERE kind = 'amounts' AND half = 1;
+SELECT is(fingerprint(f) || as_of(f) || lifecycle(f)::text, fingerprint(g) || as_of(g) || lifecycle(g)::text, 'the definition of a state') FROM (SELECT f, f::text::funnel_summary AS g FROM states WHERE kind = 'plain' AND half = 1) t;
+SELECT is((SELECT string_agg(s::text, ',') FROM stages(v) s) || (SELECT string_agg(s::text, ',') FROM survival_curve(v, 'a') s), (SELECT string_agg(s::text, ',') FROM stages(v::text::velocity_summary) s) || (SELECT string_agg(s::text, ',') FROM survival_curve(v::text::velocity_summary, 'a') s), 'stages and curve of a state')
+FROM states WHERE kind = 'since' AND half = 1;
+SELECT is(ARRAY[visits(v, 'a')::text, pending(v, 'a')::text, exits(v, 'a')::text, median(v, 'a')::text, fingerprint(v), as_of(v)::text, lifecycle(v)::text, subjects(v)::text, restricted_mean(v, 'a', '1 day')::text],
+          ARRAY[visits(w, 'a')::text, pending(w, 'a')::text, exits(w, 'a')::text, median(w, 'a')::text, fingerprint(w), as_of(w)::text, lifecycle(w)::text, subjects(w)::text, restricted_mean(w, 'a', '1 day')::text], 'numbers of a state')
+FROM (SELECT v, v::text::velocity_summary AS w FROM states WHERE kind = 'since' AND half = 1) t;
+
+-- Direct calls do not write into somebody's value
+DO $$ BEGIN
+    PERFORM _journey_add_mark(j, 1, '2025-01-01'), _journey_add_journey(j, '{1@2025-01-01T00:00:00Z}'), _journey_combine(j, j), _journey_final(j) FROM states WHERE j IS NOT NULL;
+    PERFORM _pack_combine(p, p), _pack_final(p) FROM states WHERE p IS NOT NULL;
+    PERFORM _pack_add_pack(p, p) FROM states WHERE kind IN ('numbers', 'texts', 'packs');
+    PERFORM _pack_add_event(p, 1, 1, '2025-01-01') FROM states WHERE kind = 'events' AND p IS NOT NULL;
+    PERFORM _pack_add_journey(p, 1, '{1@2025-01-01T00:00:00Z}'), _pack_add_journey(p, 'x', '{1@2025-01-01T00:00:00Z}') FROM states WHERE kind IN ('numbers', 'texts', 'packs');
+    PERFORM _funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of), _funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of, 5), _funnel_add_pack(f, (SELECT journey_pack(1, 1, '2025-01-01')), l, as_of),
+            _funnel_add_summary(f, f), _funnel_final(f) FROM states, defined WHERE f IS NOT NULL;
+    PERFORM _velocity_add_journey(v, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', l, as_of), _velocity_add_pack(v, (SELECT journey_pack(1, 1, '2025-01-01')), l, as_of), _velocity_add_summary(v, v), _velocity_final(v)
+        FROM states, defined WHERE v IS NOT NULL AND kind <> 'since';
+    PERFORM _velocity_add_journey(v, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', l, as_of, '2025-02-01'), _velocity_add_summary(v, v), _velocity_final(v) FROM states, defined WHERE kind = 'since';
+END $$;
+SELECT set_eq('SELECT * FROM now_', 'SELECT * FROM before', 'states in a table are as they were');
+SELECT is(md5(string_agg(concat(kind, j::text, p::text, f::text, v::text), ',' ORDER BY kind, f::text, v::text)),
+          (SELECT md5(string_agg(concat(kind, j, p, f, v), ',' ORDER BY kind, f, v)) FROM (SELECT kind, j::text AS j, p::text AS p, f::text AS f, v::text AS v FROM truth) t), 'finished values can be read twice') FROM truth;
+
+-- (row numbers kept in tables: PostgreSQL 15 stops a window too early when a correlated query is run again)
+CREATE TEMP TABLE numbered_events AS SELECT *, row_number() OVER (ORDER BY at, mark, seq, value, subject) AS m FROM events;
+CREATE TEMP TABLE numbered_journeys AS SELECT *, row_number() OVER (ORDER BY subject) AS m FROM journeys;
+-- Windows: running journeys and funnels, moving frames
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER w AS n, journey(mark, at, value, seq) OVER w AS running FROM events WINDOW w AS (ORDER BY at, mark, seq, value, subject ROWS UNBOUNDED PRECEDING)) t
+    WHERE running <> (SELECT journey(mark, at, value, seq) FROM numbered_events e WHERE m <= n) AND n % 7 = 0 $$, 'running journeys');
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER (ORDER BY at, mark, seq, value, subject) AS n, journey(mark, at, value, seq) OVER (ORDER BY at, mark, seq, value, subject ROWS BETWEEN 3 PRECEDING AND 2 FOLLOWING) AS moving FROM events) t
+    WHERE moving <> (SELECT journey(mark, at, value, seq) FROM numbered_events e WHERE m BETWEEN n - 3 AND n + 2) AND n % 7 = 0 $$, 'journeys of a moving frame');
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER w AS n, funnel_conversion(j, l, as_of, amount) OVER w AS running FROM journeys, defined WINDOW w AS (ORDER BY subject)) t
+    WHERE running::text <> (SELECT funnel_conversion(j, l, as_of, amount)::text FROM numbered_journeys e, defined WHERE m <= n) $$, 'running funnels');
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER (ORDER BY subject) AS n, funnel_conversion(j, l, as_of) OVER (ORDER BY subject ROWS BETWEEN 5 PRECEDING AND CURRENT ROW EXCLUDE TIES) AS moving FROM journeys, defined) t
+    WHERE moving::text <> (SELECT funnel_conversion(j, l, as_of)::text FROM numbered_journeys e, defined WHERE m BETWEEN n - 5 AND n) $$, 'funnels of a moving frame');
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER w AS n, stage_velocity(j, l, as_of) OVER w AS running FROM journeys, defined WINDOW w AS (ORDER BY subject)) t
+    WHERE running::text <> (SELECT stage_velocity(j, l, as_of)::text FROM numbered_journeys e, defined WHERE m <= n) $$, 'running velocity');
+SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER w AS n, journey_pack(subject, j) OVER w AS running FROM journeys WINDOW w AS (ORDER BY subject)) t
+    WHERE running::text <> (SELECT journey_pack(subject, j)::text FROM numbered_journeys e WHERE m <= n) $$, 'running packs');
+SELECT is_empty($$
+    SELECT n FROM (SELECT n, f, rollup(f) OVER (ORDER BY n) AS total FROM (SELECT subject % 5 AS n, funnel_conversion(j, l, as_of) AS f FROM journeys, defined GROUP BY 1) t) t
+    WHERE subjects(total) <> 12 * (n + 1) $$, 'a running rollup');
+
+-- Grouping sets, FILTER, DISTINCT, joins
+SELECT bag_eq($$ SELECT g, h, (funnel_conversion(j, l, as_of))::text FROM (SELECT subject % 2 AS g, subject % 3 AS h, j FROM journeys) t, defined GROUP BY CUBE (g, h) $$,
+    $$ SELECT g, h, rollup(f)::text FROM (SELECT subject % 2 AS g, subject % 3 AS h, funnel_conversion(j, l, as_of) AS f FROM journeys, defined GROUP BY subject) t GROUP BY CUBE (g, h) $$, 'grouping sets of funnels');
+SELECT bag_eq($$ SELECT subject, (journey(mark, at))::text FROM events GROUP BY GROUPING SETS ((subject), ()) $$,
+    $$ SELECT subject, j::text FROM journeys UNION ALL SELECT NULL, (SELECT rollup(j)::text FROM journeys) $$, 'grouping sets of journeys');
+SELECT is((SELECT journey(mark, at) FILTER (WHERE mark = 1)::text FROM events), (SELECT journey(mark, at)::text FROM events WHERE mark = 1), 'FILTER');
+SELECT is((SELECT journey(DISTINCT mark, at)::text FROM events), (SELECT rollup(j)::text FROM journeys), 'DISTINCT');
+SELECT is((SELECT rollup(DISTINCT j)::text FROM (SELECT j FROM journeys UNION ALL SELECT j FROM journeys) t), (SELECT rollup(j)::text FROM journeys), 'DISTINCT journeys');
+SELECT is((SELECT funnel_conversion(j, l, as_of)::text FROM (SELECT subject, journey(mark, at) AS j FROM events GROUP BY subject) a JOIN (SELECT DISTINCT subject FROM events) b USING (subject), defined),
+    (SELECT f::text FROM truth WHERE kind = 'plain'), 'an aggregate of an aggregate of a join');
+SELECT results_eq($$ SELECT subject, (SELECT journey(mark, at)::text FROM events e WHERE e.subject = j.subject) FROM journeys j ORDER BY subject $$,
+    $$ SELECT subject, j::text FROM journeys ORDER BY subject $$, 'a correlated aggregate');
+PREPARE again (timestamptz) AS SELECT funnel_conversion(j, l, $1)::text FROM journeys, defined;
+SELECT results_eq($$ EXECUTE again ('2025-06-01') $$, $$ SELECT f::text FROM truth WHERE kind = 'plain' $$, 'a prepared statement') FROM generate_series(1, 2);
+
+SELECT * FROM finish();
+ROLLBACK;

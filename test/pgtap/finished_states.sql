@@ -1,0 +1,100 @@
+-- A finished value may stand where a state is expected: combine(in(out(a)), in(out(b))), initial values, direct calls.
+SET client_min_messages = warning;
+BEGIN;
+SET search_path = public, revacct;
+SET LOCAL timezone = 'UTC';
+SELECT plan(37);
+
+CREATE TEMP TABLE defined AS SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of;
+CREATE TEMP TABLE events AS
+SELECT (i * 7919) % 60 AS subject, 1 + (i * 13 + i / 60) % 6 AS mark, '2025-01-01'::timestamptz + ((i * 37) % 2000) * interval '1 hour' AS at, (i % 9)::bigint AS value, (i % 4)::bigint AS seq
+FROM generate_series(1, 600) i;
+CREATE TEMP TABLE journeys AS SELECT subject, journey(mark, at) AS j, journey(mark, at, value, seq) AS full_j, sum(value) AS amount FROM events GROUP BY subject;
+
+-- One function for each aggregate, so that all can be looked at in the same way: name, state type, a state made of half of the
+-- subjects (0 or 1) by direct calls of the transition function, and what the aggregate says of both halves.
+CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+DO $$
+DECLARE
+    r record; d record; h int; i int := 0;
+    marks journey[]; rolled journey[]; events journey_pack[]; packed journey_pack[]; texts journey_pack[]; merged journey_pack[];
+    plain funnel_summary[]; amounts funnel_summary[]; packs funnel_summary[]; sums funnel_summary[];
+    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[];
+BEGIN
+    SELECT * INTO d FROM defined;
+    FOR r IN SELECT * FROM events ORDER BY at DESC, mark LOOP
+        h := r.subject % 2 + 1;
+        marks[h] := _journey_add_mark(marks[h], r.mark, r.at, r.value, r.seq);
+        events[h] := _pack_add_event(events[h], r.subject, r.mark, r.at);
+    END LOOP;
+    FOR r IN SELECT * FROM journeys ORDER BY subject DESC LOOP
+        h := r.subject % 2 + 1;
+        rolled[h] := _journey_add_journey(rolled[h], r.full_j);
+        packed[h] := _pack_add_journey(packed[h], r.subject::bigint, r.j);
+        texts[h] := _pack_add_journey(texts[h], 'x' || r.subject, r.full_j);
+        merged[h] := _pack_add_pack(merged[h], (SELECT journey_pack(r.subject, r.j)));
+        plain[h] := _funnel_add_journey(plain[h], r.j, d.l, d.as_of);
+        amounts[h] := _funnel_add_journey(amounts[h], r.j, d.l, d.as_of, r.amount);
+        packs[h] := _funnel_add_pack(packs[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
+        sums[h] := _funnel_add_summary(sums[h], (SELECT funnel_conversion(r.j, d.l, d.as_of, r.amount)));
+        vplain[h] := _velocity_add_journey(vplain[h], r.j, d.l, d.as_of);
+        since[h] := _velocity_add_journey(since[h], r.j, d.l, d.as_of, '2025-02-01');
+        vpacks[h] := _velocity_add_pack(vpacks[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
+        vsums[h] := _velocity_add_summary(vsums[h], (SELECT stage_velocity(r.j, d.l, d.as_of)));
+    END LOOP;
+    FOR h IN 1 .. 2 LOOP
+        INSERT INTO states (kind, half, j) VALUES ('marks', h, marks[h]), ('journeys', h, rolled[h]);
+        INSERT INTO states (kind, half, p) VALUES ('events', h, events[h]), ('numbers', h, packed[h]), ('texts', h, texts[h]), ('packs', h, merged[h]);
+        INSERT INTO states (kind, half, f) VALUES ('plain', h, plain[h]), ('amounts', h, amounts[h]), ('of packs', h, packs[h]), ('funnels', h, sums[h]);
+        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]);
+    END LOOP;
+END $$;
+CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+INSERT INTO truth (kind, j) SELECT 'marks', journey(mark, at, value, seq) FROM events UNION ALL SELECT 'journeys', rollup(full_j) FROM journeys;
+INSERT INTO truth (kind, p) SELECT 'events', journey_pack(subject, mark, at) FROM events UNION ALL SELECT 'numbers', journey_pack(subject, j) FROM journeys
+    UNION ALL SELECT 'texts', journey_pack('x' || subject, full_j) FROM journeys UNION ALL SELECT 'packs', journey_pack(subject, j) FROM journeys;
+INSERT INTO truth (kind, f) SELECT 'plain', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'amounts', funnel_conversion(j, l, as_of, amount) FROM journeys, defined
+    UNION ALL SELECT 'of packs', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'funnels', funnel_conversion(j, l, as_of, amount) FROM journeys, defined;
+INSERT INTO truth (kind, v) SELECT 'visits', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'since', stage_velocity(j, l, as_of, '2025-02-01') FROM journeys, defined
+    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined;
+
+-- Text knows finished values only
+SELECT ok(_journey_final(_journey_combine(a.j::text::journey, b.j::text::journey)) = t.j, 'combine(in(out), in(out)), ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.j IS NOT NULL ORDER BY kind;
+SELECT is(_pack_final(_pack_combine(a.p::text::journey_pack, b.p::text::journey_pack))::text, t.p::text, 'combine(in(out), in(out)), ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.p IS NOT NULL ORDER BY kind;
+SELECT is(_funnel_final(_funnel_add_summary(a.f::text::funnel_summary, b.f::text::funnel_summary))::text, t.f::text, 'combine(in(out), in(out)), ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
+SELECT is(_velocity_final(_velocity_add_summary(a.v::text::velocity_summary, b.v::text::velocity_summary))::text, t.v::text, 'combine(in(out), in(out)), ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+-- one of them finished, the other not
+SELECT ok(_journey_final(_journey_combine(a.j, b.j::text::journey)) = t.j AND _journey_final(_journey_combine(a.j::text::journey, b.j)) = t.j, 'half finished, ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.j IS NOT NULL ORDER BY kind;
+SELECT ok(_pack_final(_pack_combine(a.p, b.p::text::journey_pack))::text = t.p::text AND _pack_final(_pack_combine(a.p::text::journey_pack, b.p))::text = t.p::text, 'half finished, ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.p IS NOT NULL ORDER BY kind;
+SELECT ok(_funnel_final(_funnel_add_summary(a.f, b.f::text::funnel_summary))::text = t.f::text AND _funnel_final(_funnel_add_summary(a.f::text::funnel_summary, b.f))::text = t.f::text, 'half finished, ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
+SELECT ok(_velocity_final(_velocity_add_summary(a.v, b.v::text::velocity_summary))::text = t.v::text AND _velocity_final(_velocity_add_summary(a.v::text::velocity_summary, b.v))::text = t.v::text, 'half finished, ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+-- a transition goes on from a finished value
+SELECT ok(_journey_final(_journey_add_mark('{1@2025-01-01T00:00:00Z=5}', 2, '2025-01-02')) = '{1@2025-01-01T00:00:00Z=5, 2@2025-01-02T00:00:00Z}', '_journey_add_mark to a finished journey');
+-- whose bytes, taken for a state, would name a length of gigabytes
+SELECT ok(_journey_final(_journey_add_mark('{1@2002-03-25T11:05:44.144897Z, 1@2010-08-03T23:59:59.999999Z}', 2, '2025-01-02')) =
+          '{1@2002-03-25T11:05:44.144897Z, 1@2010-08-03T23:59:59.999999Z, 2@2025-01-02T00:00:00Z}', '_journey_add_mark to another');
+SELECT is(_pack_final(_pack_add_event(p, 7, 2, '2025-01-02'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (7, 2, '2025-01-02')) AS e(s, m, at)), '_pack_add_event to a finished pack')
+FROM (SELECT journey_pack(7, 1, '2025-01-01') AS p) t;
+SELECT is(_pack_final(_pack_add_journey(p, 8, '{1@2025-01-01T00:00:00Z}'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (8, 1, '2025-01-01')) AS e(s, m, at)), '_pack_add_journey to a finished pack')
+FROM (SELECT journey_pack(7, 1, '2025-01-01') AS p) t;
+SELECT is(_pack_final(_pack_add_journey(p, 8, '{1@2025-01-01T00:00:00Z}'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (8, 1, '2025-01-01')) AS e(s, m, at)), '_pack_add_journey to a state made of events')
+FROM (SELECT _pack_add_event(NULL, 7, 1, '2025-01-01') AS p) t;
+SELECT is(_pack_final(_pack_add_event(p, 8, 1, '2025-01-01'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (8, 1, '2025-01-01')) AS e(s, m, at)), '_pack_add_event to a state made of journeys')
+FROM (SELECT _pack_add_journey(NULL, 7, '{1@2025-01-01T00:00:00Z}') AS p) t;
+SELECT is(entered(_funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of), 'a'), entered(f, 'a') + 1, '_funnel_add_journey to a finished summary') FROM (SELECT f FROM truth WHERE kind = 'plain') t, defined;
+SELECT is(visits(_velocity_add_journey(v, '{1@2025-01-01T00:00:00Z}', l, as_of), 'a'), visits(v, 'a') + 1, '_velocity_add_journey to a finished summary') FROM (SELECT v FROM truth WHERE kind = 'visits') t, defined;
+-- an aggregate of somebody else's, with an initial value, or with another transition
+CREATE AGGREGATE pg_temp.since_birth(int, timestamptz) (SFUNC = _journey_add_mark, STYPE = journey, INITCOND = '{9@2000-01-01T00:00:00Z}', FINALFUNC = _journey_final);
+SELECT ok(pg_temp.since_birth(mark, at) = rollup(j), 'an initial value is a state') FROM events, (SELECT '{9@2000-01-01T00:00:00Z}'::journey AS j) t;
+
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,61 @@
+-- Large values: what is promised works, what is beyond is refused, and summaries stay small.
+SET client_min_messages = warning;
+BEGIN;
+SET search_path = public, revacct;
+SET LOCAL timezone = 'UTC';
+SELECT plan(29);
+
+-- Journeys
+CREATE TEMP TABLE long AS SELECT journey(1 + i % 3, '2025-01-01'::timestamptz + i * interval '1 minute') AS j FROM generate_series(1, 100000) i;
+SELECT is(mark_count(j), 100000, '100,000 marks') FROM long;
+SELECT ok(j::text::journey = j, 'as text and back') FROM long;
+SELECT is((SELECT count(*) FROM long, marks(j)), 100000::bigint, 'as rows');
+SELECT is(entered(funnel_conversion(j, lifecycle('l', stages => '{a, b, c}'), '2026-01-01'), 'c'), 1::bigint, 'a funnel of it') FROM long;
+SELECT is(visits(stage_velocity(j, lifecycle('l', stages => '{a, b, c}'), '2026-01-01'), 'a'), 33333::bigint, 'velocity of it') FROM long;
+CREATE TEMP TABLE longest AS SELECT journey(1, '2025-01-01'::timestamptz + i * interval '1 second') AS j FROM generate_series(1, 1048576) i;
+SELECT is(mark_count(j), 1048576, '1,048,576 marks') FROM longest;
+SELECT lives_ok($$ SELECT rollup(j) FROM (SELECT j FROM longest UNION ALL SELECT j FROM longest) t $$, 'twice the same are no more');
+SELECT throws_ok($$ SELECT journey(1, '2025-01-01'::timestamptz + i * interval '1 second') FROM generate_series(1, 1048577) i $$, '54000', 'a journey holds at most 1048576 marks', 'one more is too many');
+SELECT throws_ok($$ SELECT rollup(j) FROM (SELECT j FROM longest UNION ALL SELECT '{1@2024-01-01T00:00:00Z}') t $$, '54000', 'a journey holds at most 1048576 marks', 'also by union');
+SELECT throws_ok($$ SELECT journey_pack(7, j) FROM (SELECT j FROM longest UNION ALL SELECT '{1@2024-01-01T00:00:00Z}') t $$, '54000', 'a journey holds at most 1048576 marks', 'also in a pack');
+SELECT throws_ok($$ SELECT journey_pack(7, 1, '2025-01-01'::timestamptz + i * interval '1 second') FROM generate_series(1, 1048577) i $$, '54000', 'a journey holds at most 1048576 marks', 'also in a pack of events');
+SELECT throws_ok($$ SELECT ('{' || string_agg('1@2025-01-01T00:00:00.' || lpad(i::text, 6, '0') || 'Z', ',') || ', 1@2025-01-01T00:00:01Z, 1@2025-01-01T00:00:01.' || string_agg('5Z, 1@2025-01-01T00:00:01.5', '') FILTER (WHERE i < 50000) || 'Z}')::journey
+                    FROM generate_series(0, 999999) i $$, '54000', 'a journey holds at most 1048576 marks', 'also as text');
+SELECT lives_ok($$ SELECT journey(1, '2025-01-01'::timestamptz + (i % 1048576) * interval '1 second') FROM generate_series(1, 1100000) i $$, 'repetitions do not count');
+DROP TABLE longest;
+
+-- 64 steps, everything at one instant: tied marks are read in stage order, so the last step is reached
+CREATE TEMP TABLE tied AS
+SELECT (SELECT journey(1 + i % 64, '2025-01-01', i) FROM generate_series(0, 99999) i) AS j,
+       (SELECT array_agg('s' || i ORDER BY i) FROM generate_series(1, 64) i) AS names;
+SELECT is((SELECT array_agg(entered ORDER BY stage_no) FROM stages(f)), array_fill(1::bigint, ARRAY[64]), '64 steps of 100,000 marks at one instant, ' || skip)
+FROM (SELECT skip, funnel_conversion(j, lifecycle('tied', stages => names, skip => skip), '2025-01-02') AS f FROM tied, unnest('{impute, any, strict}'::text[]) skip GROUP BY skip) t ORDER BY skip;
+SELECT is((SELECT count(*) FROM stages(f) WHERE entered = 1), 1::bigint, 'strictly later is only one of them, ' || skip)
+FROM (SELECT skip, funnel_conversion(j, lifecycle('tied', stages => names, skip => skip, times => 'increasing'), '2025-01-02') AS f FROM tied, unnest('{any, strict}'::text[]) skip GROUP BY skip) t ORDER BY skip;
+SELECT is(current_stage(j, lifecycle('tied', stages => names), '2025-01-01'), 's64', 'and the current stage is the last') FROM tied;
+
+-- Packs
+CREATE TEMP TABLE parts AS
+SELECT part, journey_pack(subject, mark, at) AS p
+FROM (SELECT i % 4 AS part, i AS subject, 1 + m AS mark, '2025-01-01'::timestamptz + ((i * 7919::bigint) % 100000 + m * 100) * interval '1 minute' AS at FROM generate_series(1, 1000000) i, generate_series(0, 1) m) e GROUP BY part;
+CREATE TEMP TABLE whole AS SELECT rollup(p) AS p FROM parts;
+SELECT is(ARRAY[subject_count(p), mark_count(p)], ARRAY[1000000, 2000000]::bigint[], 'a pack of 1,000,000 subjects') FROM whole;
+SELECT is((SELECT ARRAY[sum(subject_count(p)), sum(mark_count(p))] FROM parts), (SELECT ARRAY[subject_count(p), mark_count(p)]::numeric[] FROM whole), 'the sum of its parts');
+SELECT is((SELECT ARRAY[count(*), sum(mark_count(journey)), count(DISTINCT subject)] FROM whole, unpack(p)), ARRAY[1000000, 2000000, 1000000]::bigint[], 'can be unpacked');
+CREATE TEMP TABLE asked AS SELECT lifecycle('l', stages => '{a, b}') AS l, '2026-01-01'::timestamptz AS as_of;
+SELECT is((SELECT funnel_conversion(p, l, as_of)::text FROM whole, asked), (SELECT rollup(f)::text FROM (SELECT funnel_conversion(p, l, as_of) AS f FROM parts, asked GROUP BY part) t), 'the funnel of the whole is the funnel of its parts');
+SELECT ok(pg_column_size(p) < 12 * 1000000, 'in less than 12 bytes a subject') FROM whole;
+
+-- Summaries: exact up to 4,096 distinct durations a stage, binned beyond; never larger than that
+CREATE FUNCTION pg_temp.velocity(durations int, step interval) RETURNS velocity_summary LANGUAGE SQL AS $$
+    SELECT stage_velocity(j, lifecycle('one', stages => '{a}', won => 'w'), '2200-01-01')
+    FROM (SELECT ('{1@2000-01-01T00:00:00Z, 2@' || to_char('2000-01-01'::timestamp + (i % $1) * $2 + ((i * 7919) % 1000000) * interval '1 microsecond' * ($1 > 4096)::int, 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z}')::journey AS j FROM generate_series(1, greatest($1, 5000)) i) t $$;
+CREATE TEMP TABLE sizes AS SELECT n, v, pg_column_size(v::text::velocity_summary) AS size FROM (SELECT n, pg_temp.velocity(n, '1 day 00:00:07.123457') AS v FROM unnest('{1, 4096, 4097, 60000}'::int[]) n) t;
+SELECT is((SELECT array_agg(relative_error > 0 ORDER BY n) FROM sizes, stages(v)), '{f,f,t,t}', 'exact with 4,096 durations, binned with 4,097');
+SELECT ok((SELECT size FROM sizes WHERE n = 4096) <= 64 * 1024, '4,096 exact durations: at most 64 KB a stage, are ' || (SELECT size FROM sizes WHERE n = 4096));
+SELECT ok((SELECT max(size) FROM sizes WHERE n > 4096) <= 16 * 1024, 'binned: at most 16 KB a stage, are ' || (SELECT max(size) FROM sizes WHERE n > 4096));
+SELECT is((SELECT array_agg(visits(v, 'a') ORDER BY n) FROM sizes), '{5000,5000,5000,60000}', 'nobody is forgotten');
+SELECT is((SELECT rollup(v)::text FROM (SELECT v FROM sizes ORDER BY n) t), (SELECT rollup(v)::text FROM (SELECT v FROM sizes ORDER BY n DESC) t), 'merged in any order');
+
+SELECT * FROM finish();
+ROLLBACK;
