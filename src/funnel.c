@@ -588,6 +588,8 @@ check_same(const FunnelState *state, uint64 fingerprint, TimestampTz as_of)
 		report_instant_mismatch("as_of", state->as_of, as_of);
 }
 
+static FunnelState *state_argument(FunctionCallInfo fcinfo);
+
 /*
  * Set up a transition with a lifecycle in argument 2 and as_of in argument 3: the run and the state, which is made if
  * argument 0 is NULL.
@@ -615,7 +617,7 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 	prepare_shapes(&funnel->shapes, lifecycle);
 	if (likely(!PG_ARGISNULL(0)))
 	{
-		funnel->state = writable_state(fcinfo, 0);
+		funnel->state = state_argument(fcinfo);
 		check_same(funnel->state, lifecycle->fingerprint, funnel->run.as_of);
 	}
 	else
@@ -764,13 +766,13 @@ read_square_sum(ByteReader *reader, Sum192 *sum)
 static FunnelState *
 read_state(ByteReader reader, Lifecycle **lifecycle)
 {
-	uint8		   version = read_byte(&reader);
-	TimestampTz	   as_of;
-	uint8		   flags;
-	StringInfoData definition;
-	FunnelState	  *state;
-	char		  *cells;
-	Size		   length;
+	uint8		 version = read_byte(&reader);
+	TimestampTz	 as_of;
+	uint8		 flags;
+	const uint8 *definition;
+	FunnelState *state;
+	char		*cells;
+	Size		 length;
 
 	if (version != REVACCT_VERSION_BYTE)
 		report_newer_version(TYPE_NAME, version);
@@ -779,16 +781,15 @@ read_state(ByteReader reader, Lifecycle **lifecycle)
 	if (!IS_VALID_TIMESTAMP(as_of) || (flags & ~HAS_AMOUNTS))
 		broken(&reader);
 	length = read_bounded(&reader, reader.end - reader.p);
-	initStringInfo(&definition);
-	appendBinaryStringInfo(&definition, (const char *) read_bytes(&reader, length), length);
-	*lifecycle = decode_lifecycle(bytes_as_varlena(&definition));
+	definition = read_bytes(&reader, length);
+	*lifecycle = decode_lifecycle_bytes(definition, length, reader.source);
 	state = new_state((*lifecycle)->step_count,
 					  8,
 					  (flags & HAS_AMOUNTS) != 0,
 					  (*lifecycle)->fingerprint,
 					  as_of,
-					  definition.data,
-					  definition.len);
+					  definition,
+					  length);
 	cells = cells_of(state);
 	for (int i = 0; i < SUMMARY_CELLS; i++)
 		add_to_cell(cells, 8, i, read_varint(&reader));
@@ -836,6 +837,19 @@ any_state(Datum datum, Lifecycle **lifecycle)
 		return read_state(reader, lifecycle);
 	*lifecycle = NULL;
 	return working_state(datum, &reader);
+}
+
+/* The state in argument 0, ready to be changed: made of it if it is a finished value. */
+static FunnelState *
+state_argument(FunctionCallInfo fcinfo)
+{
+	ByteReader reader;
+	Lifecycle *lifecycle;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	if (likely(is_working(&reader)))
+		return writable_state(fcinfo, 0);
+	return read_state(reader, &lifecycle);
 }
 
 /* Is every count at most one that it is a part of? A sum of so many attempts cannot be believed otherwise. */
@@ -901,7 +915,7 @@ revacct_funnel_add_summary(PG_FUNCTION_ARGS)
 		memcpy(state, more, VARSIZE(more));
 		PG_RETURN_POINTER(state);
 	}
-	state = writable_state(fcinfo, 0);
+	state = state_argument(fcinfo);
 	check_same(state, more->fingerprint, more->as_of);
 	if (more->width == 8 && state->width < 8)
 		state = with_room(state, PG_UINT32_MAX, 0, more->has_amounts);
@@ -1036,13 +1050,7 @@ summary_argument(FunctionCallInfo fcinfo, Lifecycle **lifecycle)
 	FunnelState *state = any_state(PG_GETARG_DATUM(0), lifecycle);
 
 	if (*lifecycle == NULL)
-	{
-		StringInfoData definition;
-
-		initStringInfo(&definition);
-		appendBinaryStringInfo(&definition, definition_of(state), state->definition_length);
-		*lifecycle = decode_lifecycle(bytes_as_varlena(&definition));
-	}
+		*lifecycle = decode_lifecycle_bytes(definition_of(state), state->definition_length, BYTES_STORED);
 	return state;
 }
 

@@ -371,6 +371,11 @@ state_marks(const JourneyState *state, int *count)
 			read_extras(&reader, &marks[i]);
 	}
 	*count = sort_marks(marks, state->count);
+	if (unlikely(*count > MAX_MARKS_PER_JOURNEY))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY),
+				 errhint("Group the events by the subject whose history they are.")));
 	return marks;
 }
 
@@ -557,15 +562,9 @@ add_mark(JourneyState *state, const Mark *mark)
 {
 	if (unlikely((mark->has_value || mark->has_seq) && !state->extras))
 		state = rewritten_state(state, true);
-	if (unlikely(state->count >= MAX_MARKS_PER_JOURNEY))
-	{
+	/* Twice as many may wait, for they may be repetitions. */
+	if (unlikely(state->count >= 2 * MAX_MARKS_PER_JOURNEY))
 		state = rewritten_state(state, state->extras != 0);
-		if (state->count >= MAX_MARKS_PER_JOURNEY)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY),
-					 errhint("Group the events by the subject whose history they are.")));
-	}
 	state = grown_state(state, offsetof(JourneyState, body) + state->used + MAX_MARK_BYTES);
 	state->used += put_mark(state->body + state->used,
 							mark,
@@ -582,6 +581,23 @@ add_marks(JourneyState *state, const Mark *marks, int count)
 	for (int i = 0; i < count; i++)
 		state = add_mark(state, &marks[i]);
 	return state;
+}
+
+/* The state in argument 0, ready to be changed: a new one if there is none, a rewritten one if it is a finished value. */
+static JourneyState *
+state_argument(FunctionCallInfo fcinfo)
+{
+	ByteReader reader;
+	Mark	  *marks;
+	int		   count;
+
+	if (PG_ARGISNULL(0))
+		return new_state();
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	if (likely(is_working(&reader)))
+		return writable_state(fcinfo, 0);
+	marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	return add_marks(new_state(), marks, count);
 }
 
 /* A mark id from a user, or an error. */
@@ -620,7 +636,7 @@ revacct_journey_add_mark(PG_FUNCTION_ARGS)
 		mark.has_seq = true;
 		mark.seq = PG_GETARG_INT64(4);
 	}
-	state = PG_ARGISNULL(0) ? new_state() : writable_state(fcinfo, 0);
+	state = state_argument(fcinfo);
 	PG_RETURN_POINTER(add_mark(state, &mark));
 }
 
@@ -634,7 +650,7 @@ add_journey(FunctionCallInfo fcinfo)
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
-	state = PG_ARGISNULL(0) ? new_state() : writable_state(fcinfo, 0);
+	state = state_argument(fcinfo);
 	marks = journey_as_marks(PG_GETARG_DATUM(1), &count);
 	state = add_marks(state, marks, count);
 	pfree(marks);
@@ -865,6 +881,15 @@ revacct_journey_last_at(PG_FUNCTION_ARGS)
  * Comparison: one form for each journey, so bytes decide. The order is total, and means nothing more.
  */
 
+/* The stored bytes of any journey. */
+static void
+stored_journey(ByteReader *reader, Datum journey)
+{
+	reader_over_datum(reader, journey, TYPE_NAME);
+	if (unlikely(is_working(reader)))
+		reader_over_datum(reader, DirectFunctionCall1(revacct_journey_final, journey), TYPE_NAME);
+}
+
 static int
 compare_journeys(FunctionCallInfo fcinfo)
 {
@@ -874,8 +899,8 @@ compare_journeys(FunctionCallInfo fcinfo)
 	Size	   len_b;
 	int		   order;
 
-	reader_over_datum(&a, PG_GETARG_DATUM(0), TYPE_NAME);
-	reader_over_datum(&b, PG_GETARG_DATUM(1), TYPE_NAME);
+	stored_journey(&a, PG_GETARG_DATUM(0));
+	stored_journey(&b, PG_GETARG_DATUM(1));
 	len_a = a.end - a.p;
 	len_b = b.end - b.p;
 	order = memcmp(a.p, b.p, Min(len_a, len_b));
@@ -930,7 +955,7 @@ revacct_journey_hash(PG_FUNCTION_ARGS)
 {
 	ByteReader reader;
 
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	stored_journey(&reader, PG_GETARG_DATUM(0));
 	return hash_any(reader.p, reader.end - reader.p);
 }
 
@@ -939,6 +964,6 @@ revacct_journey_hash_extended(PG_FUNCTION_ARGS)
 {
 	ByteReader reader;
 
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	stored_journey(&reader, PG_GETARG_DATUM(0));
 	return hash_any_extended(reader.p, reader.end - reader.p, PG_GETARG_INT64(1));
 }

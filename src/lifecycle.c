@@ -504,6 +504,15 @@ check_lifecycle_bytes(const char *bytes, Size length, ByteSource source)
 	check_canonical(reader);
 }
 
+/* The lifecycle in some bytes, in the current memory context. */
+Lifecycle *
+decode_lifecycle_bytes(const void *bytes, Size length, ByteSource source)
+{
+	ByteReader reader = {bytes, (const uint8 *) bytes + length, TYPE_NAME, source};
+
+	return read_lifecycle(reader);
+}
+
 /* The lifecycle in a value, in the current memory context. */
 Lifecycle *
 decode_lifecycle(Datum datum)
@@ -815,8 +824,9 @@ entry_bound(const Lifecycle *lifecycle, const RangeBound *bound, bool add_one, T
 
 	if (bound->infinite || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
 		return unbounded;
-	at = DatumGetTimestampTz(bound->val);
-	return add_one ? at + 1 : at;
+	at = DatumGetTimestampTz(bound->val) + (add_one ? 1 : 0);
+	/* After the last instant nothing counts, and up to it everything does. */
+	return IS_VALID_TIMESTAMP(at) ? at : DT_NOEND;
 }
 
 /* A timestamp range as [from, to): instants are whole microseconds. */

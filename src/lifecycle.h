@@ -127,6 +127,7 @@ typedef struct CallCache
 extern CallCache  *new_call_cache(FunctionCallInfo fcinfo);
 extern void		   cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum);
 extern Lifecycle  *decode_lifecycle(Datum datum);
+extern Lifecycle  *decode_lifecycle_bytes(const void *bytes, Size length, ByteSource source);
 extern void		   check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
 extern char		  *fingerprint_text(uint64 fingerprint);
 extern void		   report_definition_mismatch(uint64 a, uint64 b) pg_attribute_noreturn();

@@ -379,6 +379,8 @@ end_record(PackState *state, uint32 bytes)
 	state->count++;
 }
 
+static PackState *state_of_pack(Datum pack);
+
 /* The state in argument 0, or a new one. */
 static PackState *
 state_argument(FunctionCallInfo fcinfo, PackKind kind)
@@ -388,12 +390,19 @@ state_argument(FunctionCallInfo fcinfo, PackKind kind)
 
 	if (PG_ARGISNULL(0))
 		return new_state(kind);
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	if (unlikely(!is_working(&reader)))
+		return state_of_pack(PG_GETARG_DATUM(0));
 	state = writable_state(fcinfo, 0);
+	if (unlikely(state->kind == PACK_OF_EVENTS && kind == PACK_OF_JOURNEYS))
+		return state_of_pack(PG_GETARG_DATUM(0));
 	if (VARSIZE(state) < offsetof(PackState, data) || state->header != (WORKING_BIT | REVACCT_VERSION_BYTE) ||
-		state->kind != kind || state->used > VARSIZE(state) - offsetof(PackState, data))
+		state->used > VARSIZE(state) - offsetof(PackState, data))
 		broken(&reader);
 	return state;
 }
+
+static PackState *add_record(PackState *state, const SubjectKey *key, const char *journey, Size length);
 
 /*
  * Transition of journey_pack(subject, mark, at). A row with a NULL is ignored.
@@ -413,7 +422,15 @@ revacct_pack_add_event(PG_FUNCTION_ARGS)
 	mark.mark = checked_mark(PG_GETARG_INT32(2));
 	mark.at = PG_GETARG_TIMESTAMPTZ(3);
 	check_finite_instant(mark.at, "the time of a mark");
-	state = begin_record(state_argument(fcinfo, PACK_OF_EVENTS), MAX_EVENT_BYTES);
+	state = state_argument(fcinfo, PACK_OF_EVENTS);
+	if (unlikely(state->kind != PACK_OF_EVENTS))
+	{
+		SubjectKey		key = number_key(subject);
+		struct varlena *journey = (struct varlena *) DatumGetPointer(marks_as_journey(&mark, 1));
+
+		PG_RETURN_POINTER(add_record(state, &key, VARDATA(journey), VARSIZE(journey) - VARHDRSZ));
+	}
+	state = begin_record(state, MAX_EVENT_BYTES);
 	out = (uint8 *) state->data + state->used;
 	len = put_varint(out, zigzag((int64) ((uint64) subject - (uint64) state->last_number)));
 	len += put_mark(out + len, &mark, zigzag((int64) ((uint64) mark.at - (uint64) state->last_at)), false);
@@ -482,20 +499,16 @@ revacct_pack_add_journey_of_text(PG_FUNCTION_ARGS)
 	return add_journey(fcinfo, text_key(VARDATA_ANY(subject), VARSIZE_ANY_EXHDR(subject)));
 }
 
-/* Transition of rollup(journey_pack): union, subject by subject. */
-Datum
-revacct_pack_add_pack(PG_FUNCTION_ARGS)
+/* Every journey of a pack, added to a state. */
+static PackState *
+add_pack(PackState *state, Datum datum)
 {
-	PackState *state;
 	PackReader pack;
 	Mark	  *marks = NULL;
 	int		   capacity = 0;
 	int		   count;
 
-	if (PG_ARGISNULL(1))
-		return unchanged_state(fcinfo);
-	state = state_argument(fcinfo, PACK_OF_JOURNEYS);
-	open_pack(&pack, PG_GETARG_DATUM(1));
+	open_pack(&pack, datum);
 	while (next_marks(&pack, &marks, &capacity, &count))
 	{
 		SubjectKey		key = current_key(&pack);
@@ -505,7 +518,22 @@ revacct_pack_add_pack(PG_FUNCTION_ARGS)
 		state = add_record(state, &key, VARDATA(journey), VARSIZE(journey) - VARHDRSZ);
 		pfree(journey);
 	}
-	PG_RETURN_POINTER(state);
+	return state;
+}
+
+static PackState *
+state_of_pack(Datum pack)
+{
+	return add_pack(new_state(PACK_OF_JOURNEYS), pack);
+}
+
+/* Transition of rollup(journey_pack): union, subject by subject. */
+Datum
+revacct_pack_add_pack(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		return unchanged_state(fcinfo);
+	PG_RETURN_POINTER(add_pack(state_argument(fcinfo, PACK_OF_JOURNEYS), PG_GETARG_DATUM(1)));
 }
 
 /* Combine function: the segments of one state after those of the other. */
@@ -514,9 +542,13 @@ revacct_pack_combine(PG_FUNCTION_ARGS)
 {
 	PackState *state;
 	PackState *more;
+	ByteReader reader;
 
 	if (PG_ARGISNULL(1))
 		return unchanged_state(fcinfo);
+	reader_over_datum(&reader, PG_GETARG_DATUM(1), TYPE_NAME);
+	if (unlikely(!is_working(&reader)))
+		PG_RETURN_POINTER(add_pack(state_argument(fcinfo, PACK_OF_JOURNEYS), PG_GETARG_DATUM(1)));
 	more = (PackState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
 	if (PG_ARGISNULL(0))
 	{
@@ -524,7 +556,11 @@ revacct_pack_combine(PG_FUNCTION_ARGS)
 		more->open = false;
 		PG_RETURN_POINTER(more);
 	}
-	state = room_for(state_argument(fcinfo, more->kind), more->used);
+	state = state_argument(fcinfo, more->kind);
+	if (unlikely(state->kind != more->kind))
+		PG_RETURN_POINTER(
+			add_pack(state->kind == PACK_OF_JOURNEYS ? state : state_of_pack(PG_GETARG_DATUM(0)), PG_GETARG_DATUM(1)));
+	state = room_for(state, more->used);
 	memcpy(state->data + state->used, more->data, more->used);
 	state->used += more->used;
 	state->count += more->count;

@@ -287,7 +287,11 @@ Datum
 rounded_ratio(int128 numerator, int128 denominator, int scale)
 {
 	return DirectFunctionCall2(numeric_round,
-							   DirectFunctionCall2(numeric_div, int128_numeric(numerator), int128_numeric(denominator)),
+							   DirectFunctionCall2(numeric_div,
+												   DirectFunctionCall2(numeric_round,
+																	   int128_numeric(numerator),
+																	   Int32GetDatum(scale + 8)),
+												   int128_numeric(denominator)),
 							   Int32GetDatum(scale));
 }
 

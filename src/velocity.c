@@ -401,6 +401,8 @@ empty_state(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, Tim
 	return new_state(&bytes, measured_stages(lifecycle), lifecycle->fingerprint, as_of, since, 8);
 }
 
+static VelocityState *state_argument(FunctionCallInfo fcinfo);
+
 /*
  * Set up a transition with a lifecycle in argument 2, as_of in argument 3 and perhaps since in argument 4.
  */
@@ -432,7 +434,7 @@ begin_transition(FunctionCallInfo fcinfo)
 	velocity->run.end_attempt = take_visits;
 	if (likely(!PG_ARGISNULL(0)))
 	{
-		velocity->state = writable_state(fcinfo, 0);
+		velocity->state = state_argument(fcinfo);
 		check_same(velocity->state, lifecycle->fingerprint, as_of, since);
 	}
 	else
@@ -533,6 +535,35 @@ count_blocks(ByteReader blocks)
 	return count;
 }
 
+/* A state made of stored bytes. */
+static VelocityState *
+state_of_stored(ByteReader reader)
+{
+	StoredVelocity stored;
+	StringInfoData bytes;
+	int			   stages;
+
+	read_head(&stored, reader);
+	stages = count_blocks(stored.blocks);
+	if (stages > MAX_STEPS)
+		broken(&reader);
+	initStringInfo(&bytes);
+	appendBinaryStringInfo(&bytes, (const char *) reader.p, reader.end - reader.p);
+	return new_state(&bytes, stages, stored.fingerprint, stored.as_of, stored.since, 8);
+}
+
+/* The state in argument 0, ready to be changed: made of it if it is a finished value. */
+static VelocityState *
+state_argument(FunctionCallInfo fcinfo)
+{
+	ByteReader reader;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	if (likely(is_working(&reader)))
+		return writable_state(fcinfo, 0);
+	return state_of_stored(reader);
+}
+
 /*
  * Transition of rollup(velocity_summary), and combine function of all.
  */
@@ -555,11 +586,8 @@ revacct_velocity_add_summary(PG_FUNCTION_ARGS)
 		broken(&reader);
 	initStringInfo(&bytes);
 	if (PG_ARGISNULL(0))
-	{
-		appendBinaryStringInfo(&bytes, (const char *) reader.p, reader.end - reader.p);
-		PG_RETURN_POINTER(new_state(&bytes, stages, more.fingerprint, more.as_of, more.since, 0));
-	}
-	state = writable_state(fcinfo, 0);
+		PG_RETURN_POINTER(state_of_stored(reader));
+	state = state_argument(fcinfo);
 	check_same(state, more.fingerprint, more.as_of, more.since);
 	if (state->waiting > 0 || state->subjects > 0)
 		state = settled_state(state);
@@ -598,7 +626,7 @@ static void
 open_summary(StoredVelocity *stored, ByteReader reader)
 {
 	read_head(stored, reader);
-	stored->lifecycle = decode_lifecycle(definition_value(stored));
+	stored->lifecycle = decode_lifecycle_bytes(stored->definition, stored->definition_length, reader.source);
 	if (count_blocks(stored->blocks) != measured_stages(stored->lifecycle))
 		broken(&reader);
 }

@@ -79,8 +79,8 @@ FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half 
 -- a transition goes on from a finished value
 SELECT ok(_journey_final(_journey_add_mark('{1@2025-01-01T00:00:00Z=5}', 2, '2025-01-02')) = '{1@2025-01-01T00:00:00Z=5, 2@2025-01-02T00:00:00Z}', '_journey_add_mark to a finished journey');
 -- whose bytes, taken for a state, would name a length of gigabytes
-SELECT ok(_journey_final(_journey_add_mark('{1@2002-03-25T11:05:44.144897Z, 1@2010-08-03T23:59:59.999999Z}', 2, '2025-01-02')) =
-          '{1@2002-03-25T11:05:44.144897Z, 1@2010-08-03T23:59:59.999999Z, 2@2025-01-02T00:00:00Z}', '_journey_add_mark to another');
+SELECT ok(_journey_final(_journey_add_mark(j, 3, '2025-01-02 00:00+00')) = replace(j::text, '}', ', 3@2025-01-02T00:00:00Z}')::journey, '_journey_add_mark to a longer one')
+FROM (SELECT '{1@2004-03-07T02:23:15.333121Z, 1@2004-03-07T02:23:15.333137Z, 2@2004-03-07T02:23:15.333137Z}'::journey AS j) t;
 SELECT is(_pack_final(_pack_add_event(p, 7, 2, '2025-01-02'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (7, 2, '2025-01-02')) AS e(s, m, at)), '_pack_add_event to a finished pack')
 FROM (SELECT journey_pack(7, 1, '2025-01-01') AS p) t;
 SELECT is(_pack_final(_pack_add_journey(p, 8, '{1@2025-01-01T00:00:00Z}'))::text, (SELECT journey_pack(s, m, at)::text FROM (VALUES (7, 1, '2025-01-01'::timestamptz), (8, 1, '2025-01-01')) AS e(s, m, at)), '_pack_add_journey to a finished pack')
@@ -93,8 +93,7 @@ SELECT is(entered(_funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of), 
 SELECT is(visits(_velocity_add_journey(v, '{1@2025-01-01T00:00:00Z}', l, as_of), 'a'), visits(v, 'a') + 1, '_velocity_add_journey to a finished summary') FROM (SELECT v FROM truth WHERE kind = 'visits') t, defined;
 -- an aggregate of somebody else's, with an initial value, or with another transition
 CREATE AGGREGATE pg_temp.since_birth(int, timestamptz) (SFUNC = _journey_add_mark, STYPE = journey, INITCOND = '{9@2000-01-01T00:00:00Z}', FINALFUNC = _journey_final);
-SELECT ok(pg_temp.since_birth(mark, at) = rollup(j), 'an initial value is a state') FROM events, (SELECT '{9@2000-01-01T00:00:00Z}'::journey AS j) t;
-
+SELECT ok((SELECT pg_temp.since_birth(mark, at) FROM events) = (SELECT rollup(j) FROM (SELECT '{9@2000-01-01T00:00:00Z}'::journey AS j UNION ALL SELECT journey(mark, at) FROM events) t), 'an initial value is a state');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -103,6 +103,7 @@ SELECT lifecycle('out of reach', stages => '{a, b}', step_within => '{NULL, 2000
 SELECT lifecycle('empty', stages => '{a}', entry_range => 'empty');
 SELECT lifecycle('empty', stages => '{a}', entry_range => '[2025-01-01 00:00+00, 2025-01-01 00:00+00)');
 SELECT lifecycle('empty in microseconds', stages => '{a}', entry_range => '(2025-01-01 00:00+00, 2025-01-01 00:00:00.000001+00)');
+SELECT lifecycle('after the last instant', stages => '{a}', entry_range => '(294276-12-31 23:59:59.999999+00,)');
 SELECT lifecycle('one instant', stages => '{a}', entry_range => '[2025-01-01 00:00+00, 2025-01-01 00:00+00]');
 SELECT lifecycle('all', stages => '{a}', entry_range => '(,)')::text = lifecycle('all', stages => '{a}')::text AS unbounded,
        lifecycle('all', stages => '{a}', entry_range => '[-infinity, infinity]')::text = lifecycle('all', stages => '{a}')::text AS infinite;
@@ -126,7 +127,7 @@ INSERT INTO definitions VALUES
                   won => E'new\nline')),
     (5, lifecycle('Ω – ünï', stages => '{日本, "🙂"}', attempt => 'first', skip => 'any')),
     (6, lifecycle('zones', stages => '{a}', time_zone => 'europe/berlin')),
-    (7, lifecycle('last instant', stages => '{a}', entry_range => '(294276-12-31 23:59:59.999999+00,)')),
+    (7, lifecycle('last instant', stages => '{a}', entry_range => '[2025-01-01 00:00+00, 294276-12-31 23:59:59.999999+00]')),
     (8, lifecycle('first instant', stages => '{a}', entry_range => '[4714-11-24 00:00:00+00 BC, 4714-11-24 00:00:00+00 BC]'));
 SELECT n, l FROM definitions ORDER BY n;
 SELECT n, fingerprint(l) FROM definitions ORDER BY n;
