@@ -119,7 +119,7 @@ typedef struct FunnelRun
 	bool		   has_amount;
 	int			   taken_count;
 	const Attempt *taken; /* the last one */
-	ShapeTable	   shapes;
+	ShapeTable	  *shapes;
 } FunnelRun;
 
 PG_FUNCTION_INFO_V1(revacct_funnel_add_journey);
@@ -486,11 +486,8 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 	shape->simple = funnel->run.attempts <= 1 && funnel->run.unknown_marks == 0;
 	shape->cell_count = shape->time_count = 0;
 	shape->open_cell = 0;
-	shape->cells[shape->cell_count++] = CELL_SUBJECTS;
-	if (funnel->run.attempts > 0)
-		shape->cells[shape->cell_count++] = CELL_ATTEMPTS;
-	if (funnel->run.recycled > 0)
-		shape->cells[shape->cell_count++] = CELL_RECYCLED;
+	shape->attempts = funnel->run.attempts;
+	shape->recycled = funnel->run.recycled;
 	if (!shape->simple || funnel->taken_count == 0)
 		return;
 	attempt = funnel->taken;
@@ -508,12 +505,10 @@ learn_shape(FunnelRun *funnel, const ShapedHistory *shaped, int64 unit_usecs, Hi
 	add_shape_cells(shape, attempt->regressed, CELL_REGRESSES, attempt->regresses);
 	for (uint64 steps = attempt->timed; steps != 0; steps &= steps - 1)
 	{
-		int		   step = pg_rightmost_one_pos64(steps);
-		ShapeTime *time = &shape->times[shape->time_count++];
+		int step = pg_rightmost_one_pos64(steps);
 
-		time->step = step;
-		time->from = mark_at(history, attempt->first_at[step]);
-		time->to = mark_at(history, attempt->converted_at[step]);
+		shape->times[shape->time_count++] =
+			SHAPE_TIME(step, mark_at(history, attempt->first_at[step]), mark_at(history, attempt->converted_at[step]));
 	}
 }
 
@@ -523,6 +518,10 @@ apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped,
 {
 	char *cells = cells_of(state);
 
+	add_to_cell(cells, width, CELL_SUBJECTS, 1);
+	add_to_cell(cells, width, CELL_ATTEMPTS, shape->attempts);
+	if (unlikely(shape->recycled != 0))
+		add_to_cell(cells, width, CELL_RECYCLED, 1);
 	for (int i = 0; i < shape->cell_count; i++)
 		add_to_cell(cells, width, shape->cells[i], 1);
 	if (shape->open_cell != 0)
@@ -533,12 +532,10 @@ apply_shape(FunnelState *state, const Shape *shape, const ShapedHistory *shaped,
 	}
 	for (int i = 0; i < shape->time_count; i++)
 	{
-		const ShapeTime *time = &shape->times[i];
+		uint16 time = shape->times[i];
+		uint64 units = shaped->offsets[SHAPE_TIME_TO(time)] - shaped->offsets[SHAPE_TIME_FROM(time)];
 
-		add_to_time(state->data,
-					width,
-					time->step,
-					(int64) (shaped->offsets[time->to] - shaped->offsets[time->from]) * unit_usecs);
+		add_to_time(state->data, width, SHAPE_TIME_STEP(time), (int64) units * unit_usecs);
 	}
 }
 
@@ -554,13 +551,13 @@ read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, Histor
 	int64		  unit_usecs = time_unit_usecs[unit];
 	const uint8	 *start = reader->p;
 
-	if (!read_shaped_history(&shaped, reader, count, unit_usecs, &funnel->shapes, funnel->run.as_of))
+	if (!read_shaped_history(&shaped, reader, count, unit_usecs, funnel->shapes, funnel->run.as_of))
 		return false;
-	shape = shape_slot(&funnel->shapes, shaped.key);
-	funnel->shapes.reads++;
+	shape = shape_slot(funnel->shapes, shaped.key);
+	funnel->shapes->reads++;
 	if (unlikely(shape->key != shaped.key))
 	{
-		note_miss(&funnel->shapes);
+		note_miss(funnel->shapes);
 		learn_shape(funnel, &shaped, unit_usecs, history, shape);
 	}
 	if (unlikely(!shape->simple))
@@ -571,11 +568,11 @@ read_by_shape(FunnelRun *funnel, ByteReader *reader, int count, int unit, Histor
 	funnel->state =
 		with_room(funnel->state, shaped.count + 1, shaped.offsets[shaped.count - 1] * (uint64) unit_usecs, false);
 	if (likely(funnel->state->width == 4))
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 4);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes->within, 4);
 	else if (funnel->state->width == 2)
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 2);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes->within, 2);
 	else
-		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes.within, 8);
+		apply_shape(funnel->state, shape, &shaped, unit_usecs, funnel->shapes->within, 8);
 	return true;
 }
 
@@ -588,13 +585,24 @@ check_same(const FunnelState *state, uint64 fingerprint, TimestampTz as_of)
 		report_instant_mismatch("as_of", state->as_of, as_of);
 }
 
-static FunnelState *state_argument(FunctionCallInfo fcinfo);
+static inline FunnelState *state_argument(FunctionCallInfo fcinfo);
+
+static FunnelRun *
+new_funnel_run(MemoryContext context)
+{
+	FunnelRun *funnel = MemoryContextAllocZero(context, sizeof(FunnelRun));
+
+	/* each shape in one cache line */
+	funnel->shapes =
+		(ShapeTable *) TYPEALIGN(SHAPE_BYTES, MemoryContextAllocZero(context, sizeof(ShapeTable) + SHAPE_BYTES));
+	return funnel;
+}
 
 /*
  * Set up a transition with a lifecycle in argument 2 and as_of in argument 3: the run and the state, which is made if
  * argument 0 is NULL.
  */
-static inline void
+static pg_attribute_always_inline void
 begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 {
 	CallCache *cache = call_cache(fcinfo);
@@ -606,7 +614,7 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be NULL", PG_ARGISNULL(2) ? "the lifecycle" : "as_of")));
 	if (unlikely(cache->scratch == NULL))
-		cache->scratch = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(FunnelRun));
+		cache->scratch = new_funnel_run(fcinfo->flinfo->fn_mcxt);
 	funnel = cache->scratch;
 	lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(2));
 	funnel->run.lifecycle = lifecycle;
@@ -614,7 +622,7 @@ begin_transition(FunctionCallInfo fcinfo, FunnelRun **run)
 	funnel->run.take = take_attempt;
 	funnel->run.see = NULL;
 	funnel->has_amount = false;
-	prepare_shapes(&funnel->shapes, lifecycle);
+	prepare_shapes(funnel->shapes, lifecycle);
 	if (likely(!PG_ARGISNULL(0)))
 	{
 		funnel->state = state_argument(fcinfo);
@@ -840,16 +848,16 @@ any_state(Datum datum, Lifecycle **lifecycle)
 }
 
 /* The state in argument 0, ready to be changed: made of it if it is a finished value. */
-static FunnelState *
+static inline FunnelState *
 state_argument(FunctionCallInfo fcinfo)
 {
 	ByteReader reader;
 	Lifecycle *lifecycle;
 
+	if (likely(has_state_in_place(fcinfo)))
+		return (FunnelState *) PG_GETARG_POINTER(0);
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	if (likely(is_working(&reader)))
-		return writable_state(fcinfo, 0);
-	return read_state(reader, &lifecycle);
+	return is_working(&reader) ? writable_state(fcinfo, 0) : read_state(reader, &lifecycle);
 }
 
 /* Is every count at most one that it is a part of? A sum of so many attempts cannot be believed otherwise. */

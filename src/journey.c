@@ -593,8 +593,10 @@ state_argument(FunctionCallInfo fcinfo)
 
 	if (PG_ARGISNULL(0))
 		return new_state();
+	if (likely(has_state_in_place(fcinfo)))
+		return (JourneyState *) PG_GETARG_POINTER(0);
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	if (likely(is_working(&reader)))
+	if (is_working(&reader))
 		return writable_state(fcinfo, 0);
 	marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 	return add_marks(new_state(), marks, count);

@@ -13,6 +13,7 @@
 #include "common/int.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/nodes.h"
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
@@ -108,6 +109,19 @@ static inline bool
 is_working(const ByteReader *reader)
 {
 	return reader->p < reader->end && *reader->p == (WORKING_BIT | REVACCT_VERSION_BYTE);
+}
+
+/*
+ * Is argument 0 a state of ours inside an aggregate, to be changed where it is? The usual case, without the calls that
+ * finding out in general takes.
+ */
+static inline bool
+has_state_in_place(FunctionCallInfo fcinfo)
+{
+	struct varlena *state = (struct varlena *) PG_GETARG_POINTER(0);
+
+	return fcinfo->context != NULL && IsA(fcinfo->context, AggState) && !VARATT_IS_EXTENDED(state) &&
+		   *(const uint8 *) VARDATA(state) == (WORKING_BIT | REVACCT_VERSION_BYTE);
 }
 
 static inline void

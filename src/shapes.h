@@ -15,7 +15,8 @@
 #define SHAPE_MARKS 12		/* longer histories have no shape: 5 bits each fit 64 */
 #define SHAPE_MARK_LIMIT 31 /* marks from here on have none */
 #define SHAPE_SLOTS 4096
-#define SHAPE_CELLS 16
+#define SHAPE_CELLS 12
+#define SHAPE_BYTES 64
 
 /* A history as far as its shape matters. */
 typedef struct ShapedHistory
@@ -26,33 +27,37 @@ typedef struct ShapedHistory
 	uint64		offsets[SHAPE_MARKS]; /* from the first mark, in units */
 } ShapedHistory;
 
-typedef struct ShapeTime
-{
-	uint8 step;
-	uint8 from; /* indexes of marks */
-	uint8 to;
-} ShapeTime;
+/* A time to convert: from one mark to another, for a step. */
+#define SHAPE_TIME(step, from, to) ((uint16) ((step) << 8 | (from) << 4 | (to)))
+#define SHAPE_TIME_STEP(time) ((time) >> 8)
+#define SHAPE_TIME_FROM(time) ((time) >> 4 & 0x0F)
+#define SHAPE_TIME_TO(time) ((time) &0x0F)
 
+/* Half the time goes into getting at the shape: so one fits a cache line. */
 typedef struct Shape
 {
-	uint64	  key;	  /* 0: nothing here */
-	bool	  simple; /* if not, histories of this shape must be read in full */
-	uint8	  cell_count;
-	uint8	  time_count;
-	uint8	  opened_by;		  /* index of the mark that opened the attempt */
-	uint16	  open_cell;		  /* of those in progress at the attempt's level, if the attempt is open; else 0 */
-	uint16	  cells[SHAPE_CELLS]; /* each to be raised by 1 */
-	ShapeTime times[SHAPE_MARKS];
+	uint64 key;		  /* 0: nothing here */
+	bool   simple;	  /* if not, histories of this shape must be read in full */
+	uint8  attempts;  /* 0 or 1 */
+	uint8  recycled;  /* 0 or 1 */
+	uint8  opened_by; /* index of the mark that opened the attempt */
+	uint16 open_cell; /* of those in progress at the attempt's level, if the attempt is open; else 0 */
+	uint8  cell_count;
+	uint8  time_count;
+	uint16 cells[SHAPE_CELLS]; /* of steps, each to be raised by 1 */
+	uint16 times[SHAPE_MARKS]; /* SHAPE_TIME */
 } Shape;
+
+StaticAssertDecl(sizeof(Shape) == SHAPE_BYTES, "a shape fills a cache line");
 
 typedef struct ShapeTable
 {
-	uint64 fingerprint; /* of the lifecycle they are of */
-	bool   usable;		/* do its histories have shapes? */
-	int64  within;		/* window, PG_INT64_MAX if none */
-	uint32 reads;		/* since the table was made ready, and how many of them */
-	uint32 misses;		/* were of a shape that was not in its slot */
-	Shape  slots[SHAPE_SLOTS];
+	Shape  slots[SHAPE_SLOTS]; /* first, so that they are aligned if the table is */
+	uint64 fingerprint;		   /* of the lifecycle they are of */
+	bool   usable;			   /* do its histories have shapes? */
+	int64  within;			   /* window, PG_INT64_MAX if none */
+	uint32 reads;			   /* since the table was made ready, and how many of them */
+	uint32 misses;			   /* were of a shape that was not in its slot */
 } ShapeTable;
 
 static inline Shape *

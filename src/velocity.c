@@ -558,10 +558,10 @@ state_argument(FunctionCallInfo fcinfo)
 {
 	ByteReader reader;
 
+	if (likely(has_state_in_place(fcinfo)))
+		return (VelocityState *) PG_GETARG_POINTER(0);
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	if (likely(is_working(&reader)))
-		return writable_state(fcinfo, 0);
-	return state_of_stored(reader);
+	return is_working(&reader) ? writable_state(fcinfo, 0) : state_of_stored(reader);
 }
 
 /*
