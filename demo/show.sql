@@ -38,7 +38,7 @@ FROM by_segment,
 WHERE top.stage_no = 1 AND sale.category = 'won'
 ORDER BY segment;
 
-\echo '3. Velocity, in days: the mean of finished visits forgets those who still wait; the Kaplan-Meier median does not'
+\echo '3. Velocity, in days: the median of finished visits forgets those who still wait; Kaplan-Meier does not'
 \echo '   (a dash: fewer than that share have left the stage)'
 \echo
 
@@ -46,13 +46,13 @@ WITH company AS (
     SELECT stage_velocity(journey, inbound, as_of) AS velocity
     FROM lead, model
 ), naive AS (
-    SELECT stage, avg(extract(epoch FROM duration)) / 86400 AS mean_days
+    SELECT stage, percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM duration)) / 86400 AS finished_days
     FROM lead, model, stage_spans(journey, inbound, as_of)
     WHERE left_at IS NOT NULL
     GROUP BY stage
 )
 SELECT stage, visits, pending,
-       round(mean_days, 2) AS "naive mean",
+       round(finished_days::numeric, 2) AS "naive median",
        median_days AS median,
        median_low_days AS low,
        median_high_days AS high,

@@ -170,12 +170,12 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION attempts(funnel_summary) IS
 'How many attempts they made, those included that the attempt option or entry_range leaves out.';
 
-CREATE FUNCTION recycled(funnel_summary)
+CREATE FUNCTION recycled_attempts(funnel_summary)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'revacct_funnel_recycled'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION recycled(funnel_summary) IS
-'How many of all attempts ended recycled.';
+COMMENT ON FUNCTION recycled_attempts(funnel_summary) IS
+'How many of all attempts ended recycled, those included that do not count.';
 
 CREATE FUNCTION unknown_marks(funnel_summary)
 RETURNS bigint

@@ -51,21 +51,21 @@ CREATE AGGREGATE journey(mark int, at timestamptz) (
     FINALFUNC = _journey_final, COMBINEFUNC = _journey_combine, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE journey(mark int, at timestamptz) IS
-'Folds marks into a journey. mark: a number from 0 to 32767; at: when; A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
+'Folds marks into a journey. mark: a number from 0 to 32767; at: when. A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
 
 CREATE AGGREGATE journey(mark int, at timestamptz, value bigint) (
     SFUNC = _journey_add_mark, STYPE = journey, SSPACE = 64,
     FINALFUNC = _journey_final, COMBINEFUNC = _journey_combine, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE journey(mark int, at timestamptz, value bigint) IS
-'Folds marks into a journey. mark: a number from 0 to 32767; at: when; value: a number kept with the mark. A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
+'Folds marks into a journey. mark: a number from 0 to 32767; at: when. value: a number kept with the mark. A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
 
 CREATE AGGREGATE journey(mark int, at timestamptz, value bigint, seq bigint) (
     SFUNC = _journey_add_mark, STYPE = journey, SSPACE = 64,
     FINALFUNC = _journey_final, COMBINEFUNC = _journey_combine, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE journey(mark int, at timestamptz, value bigint, seq bigint) IS
-'Folds marks into a journey. mark: a number from 0 to 32767; at: when; value: a number kept with the mark; seq: decides the order at one instant. A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
+'Folds marks into a journey. mark: a number from 0 to 32767; at: when. value: a number kept with the mark; seq: decides the order at one instant. A row whose mark or time is NULL is ignored; an infinite time is an error (22008). Identical marks are one mark. Order of rows does not matter. Source: docs/semantics.md, 1.';
 
 CREATE AGGREGATE rollup(journey) (
     SFUNC = _journey_add_journey, STYPE = journey, SSPACE = 64,

@@ -42,3 +42,43 @@ AS 'MODULE_PATHNAME', 'revacct_lifecycle_fingerprint'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fingerprint(lifecycle) IS
 '16 hexadecimal digits that are the same for two lifecycles exactly if they are the same definition: the first 8 bytes of the SHA-256 of its stored form.';
+
+-- Comparison: definitions can be grouped and told apart
+
+CREATE FUNCTION lifecycle_eq(lifecycle, lifecycle)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'revacct_lifecycle_eq'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lifecycle_eq(lifecycle, lifecycle) IS
+'Equal: the same definition.';
+
+CREATE FUNCTION lifecycle_ne(lifecycle, lifecycle)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'revacct_lifecycle_ne'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lifecycle_ne(lifecycle, lifecycle) IS
+'Not equal: different definitions.';
+
+CREATE FUNCTION lifecycle_hash(lifecycle)
+RETURNS int
+AS 'MODULE_PATHNAME', 'revacct_lifecycle_hash'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lifecycle_hash(lifecycle) IS
+'Hash for grouping.';
+
+CREATE OPERATOR = (
+    LEFTARG = lifecycle, RIGHTARG = lifecycle, FUNCTION = lifecycle_eq,
+    COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
+);
+COMMENT ON OPERATOR = (lifecycle, lifecycle) IS 'The same definition.';
+
+CREATE OPERATOR <> (
+    LEFTARG = lifecycle, RIGHTARG = lifecycle, FUNCTION = lifecycle_ne,
+    COMMUTATOR = <>, NEGATOR = =, RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR <> (lifecycle, lifecycle) IS 'Different definitions.';
+
+CREATE OPERATOR CLASS lifecycle_ops DEFAULT FOR TYPE lifecycle USING hash AS
+    OPERATOR 1 =,
+    FUNCTION 1 lifecycle_hash(lifecycle);
+COMMENT ON OPERATOR CLASS lifecycle_ops USING hash IS 'Hashes lifecycles by their fingerprints.';

@@ -62,6 +62,9 @@ PG_FUNCTION_INFO_V1(revacct_lifecycle_in);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_out);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_recv);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_send);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_eq);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_ne);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_hash);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_mark);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_fingerprint);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_entered);
@@ -537,7 +540,7 @@ report_definition_mismatch(uint64 a, uint64 b)
 			(errcode(ERRCODE_DEFINITION_MISMATCH),
 			 errmsg("summaries of different definitions cannot be merged"),
 			 errdetail("Their lifecycles have the fingerprints %s and %s.", fingerprint_text(a), fingerprint_text(b)),
-			 errhint("Group by the definition, or compute all summaries under one.")));
+			 errhint("Group by fingerprint(summary), or compute all summaries under one definition.")));
 }
 
 static const char *
@@ -703,7 +706,7 @@ word_index(const Lifecycle *lifecycle, const char *option, const char *word, con
 	for (int i = 0; words[i] != NULL; i++)
 		appendStringInfo(&choices, "%s%s", i > 0 ? ", " : "", words[i]);
 	reject_definition(lifecycle,
-					  psprintf("unknown %s \"%s\"", option, word),
+					  psprintf("option %s cannot be \"%s\"", option, word),
 					  psprintf("Choose one of %s.", choices.data));
 }
 
@@ -883,7 +886,15 @@ revacct_lifecycle(PG_FUNCTION_ARGS)
 	add_stages(lifecycle, fcinfo, 1, CATEGORY_OPEN, "stages");
 	add_stages(lifecycle, fcinfo, 2, CATEGORY_ACTIVE, "active");
 	if (!PG_ARGISNULL(3))
-		add_stage(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(3)), CATEGORY_WON);
+	{
+		char *won = text_to_cstring(PG_GETARG_TEXT_PP(3));
+
+		if (won[0] == '{' && won[strlen(won) - 1] == '}')
+			reject_definition(lifecycle,
+							  psprintf("won is one stage, not the array \"%s\"", won),
+							  "Write the name of the stage without braces; several marks can mean it, by marks.");
+		add_stage(lifecycle, won, CATEGORY_WON);
+	}
 	add_stages(lifecycle, fcinfo, 4, CATEGORY_LOST, "lost");
 	add_stages(lifecycle, fcinfo, 5, CATEGORY_NO_DECISION, "no_decision");
 	add_stages(lifecycle, fcinfo, 6, CATEGORY_RECYCLED, "recycled");
@@ -1310,6 +1321,35 @@ revacct_lifecycle_fingerprint(PG_FUNCTION_ARGS)
 	Size length;
 
 	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(lifecycle_fingerprint(PG_GETARG_DATUM(0), &length))));
+}
+
+/* Two lifecycles are the same if their fingerprints are. */
+static bool
+are_equal(FunctionCallInfo fcinfo)
+{
+	Size length;
+
+	return lifecycle_fingerprint(PG_GETARG_DATUM(0), &length) == lifecycle_fingerprint(PG_GETARG_DATUM(1), &length);
+}
+
+Datum
+revacct_lifecycle_eq(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(are_equal(fcinfo));
+}
+
+Datum
+revacct_lifecycle_ne(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(!are_equal(fcinfo));
+}
+
+Datum
+revacct_lifecycle_hash(PG_FUNCTION_ARGS)
+{
+	Size length;
+
+	PG_RETURN_INT32((int32) (lifecycle_fingerprint(PG_GETARG_DATUM(0), &length) >> 32));
 }
 
 /* entered(journey, lifecycle, stage): the first time a mark of the stage was set. */

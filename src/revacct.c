@@ -48,7 +48,7 @@ check_finite_instant(TimestampTz at, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("%s must be a finite time", what),
-				 errhint("Leave the row out, or give the time at which it happened.")));
+				 errhint("Give a time that is on the calendar.")));
 }
 
 /*

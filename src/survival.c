@@ -8,6 +8,8 @@
  */
 #include "survival.h"
 
+#include "datatype/timestamp.h"
+
 #include <math.h>
 
 #include "durations.h"
@@ -310,9 +312,9 @@ restricted_mean_horizon(const SurvivalCurve *curve, const int64 *tau)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("restricted mean's horizon is past the last observed time"),
-				 errdetail("The horizon is " INT64_FORMAT " microseconds, the last observed time " INT64_FORMAT ".",
-						   *tau,
-						   curve->last_time)));
+				 errdetail("The horizon is %.6g days, the last observed time %.6g days.",
+						   (double) *tau / (double) USECS_PER_DAY,
+						   (double) curve->last_time / (double) USECS_PER_DAY)));
 	return *tau;
 }
 

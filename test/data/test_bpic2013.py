@@ -96,7 +96,7 @@ for kind in ('lost', 'recycled'):
     tap.eq(got, {'n': quality['cases'] - never_open, 'reopened': want},
            'with Completed as %s those have a second attempt' % kind)
     got = db.row("""
-        select subjects(f) as n, attempts(f) as attempts, recycled(f) as recycled
+        select subjects(f) as n, attempts(f) as attempts, recycled_attempts(f) as recycled
         from (select funnel_conversion(j, %s, as_of) as f from subject, lc) q""" % lc)
     tap.eq(got, {'n': quality['cases'], 'attempts': spells, 'recycled': spells if kind == 'recycled' else 0},
            'with Completed as %s: %d attempts, all ended' % (kind, spells))

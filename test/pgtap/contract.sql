@@ -108,8 +108,8 @@ SELECT is((SELECT rollup(p)::text FROM states WHERE kind = 'events'), (SELECT p:
 SELECT is((SELECT rollup(f)::text FROM states WHERE kind = 'amounts'), (SELECT f::text FROM truth WHERE kind = 'amounts'), 'states of funnels can be rolled up');
 SELECT is((SELECT rollup(v)::text FROM states WHERE kind = 'visits'), (SELECT v::text FROM truth WHERE kind = 'visits'), 'states of velocity can be rolled up');
 SELECT is((SELECT string_agg(s::text, ',') FROM stages(f) s), (SELECT string_agg(s::text, ',') FROM stages(f::text::funnel_summary) s), 'stages of a state') FROM states WHERE kind = 'amounts' AND half = 1;
-SELECT is(ARRAY[entered(f, 'a'), observed(f, 'b'), imputed(f, 'b'), converted(f, 'a'), lost(f, 'b'), in_progress(f, 'c'), expired(f, 'a'), subjects(f), attempts(f), recycled(f), unknown_marks(f)],
-          (SELECT ARRAY[entered(g, 'a'), observed(g, 'b'), imputed(g, 'b'), converted(g, 'a'), lost(g, 'b'), in_progress(g, 'c'), expired(g, 'a'), subjects(g), attempts(g), recycled(g), unknown_marks(g)] FROM (SELECT f::text::funnel_summary AS g) t),
+SELECT is(ARRAY[entered(f, 'a'), observed(f, 'b'), imputed(f, 'b'), converted(f, 'a'), lost(f, 'b'), in_progress(f, 'c'), expired(f, 'a'), subjects(f), attempts(f), recycled_attempts(f), unknown_marks(f)],
+          (SELECT ARRAY[entered(g, 'a'), observed(g, 'b'), imputed(g, 'b'), converted(g, 'a'), lost(g, 'b'), in_progress(g, 'c'), expired(g, 'a'), subjects(g), attempts(g), recycled_attempts(g), unknown_marks(g)] FROM (SELECT f::text::funnel_summary AS g) t),
           'numbers of a state') FROM states WHERE kind = 'amounts' AND half = 1;
 SELECT is(fingerprint(f) || as_of(f) || lifecycle(f)::text, fingerprint(g) || as_of(g) || lifecycle(g)::text, 'the definition of a state') FROM (SELECT f, f::text::funnel_summary AS g FROM states WHERE kind = 'plain' AND half = 1) t;
 SELECT is((SELECT string_agg(s::text, ',') FROM stages(v) s) || (SELECT string_agg(s::text, ',') FROM survival_curve(v, 'a') s), (SELECT string_agg(s::text, ',') FROM stages(v::text::velocity_summary) s) || (SELECT string_agg(s::text, ',') FROM survival_curve(v::text::velocity_summary, 'a') s), 'stages and curve of a state')

@@ -59,7 +59,7 @@ class Case:
         self.has_amount = has_amount
         self.stages = s.query("SELECT t.stage_no, t.stage, t.category, %s FROM stages(%s) AS t" % (
             ", ".join("t." + c for c in COLUMNS), summary))
-        self.totals = s.query("SELECT subjects(x), attempts(x), recycled(x), unknown_marks(x), %s, fingerprint(x) = fingerprint(%s), "
+        self.totals = s.query("SELECT subjects(x), attempts(x), recycled_attempts(x), unknown_marks(x), %s, fingerprint(x) = fingerprint(%s), "
                               "fingerprint(lifecycle(x)) = fingerprint(x) FROM %s AS s(x)" % (micros("as_of(x)"), self.sql, summary))
         self.accessors = s.query(
             "SELECT st, entered(x, st), observed(x, st), imputed(x, st), converted(x, st), lost(x, st), in_progress(x, st), expired(x, st), "

@@ -72,7 +72,7 @@ SELECT conversion_rate(s, 'lead', of => NULL) IS NULL AS null_of, conversion_rat
 SELECT t.* FROM summary, stages(s) t ORDER BY stage_no;
 \x off
 SELECT stage, rate_low, rate_high, decided_low, decided_high FROM summary, stages(s, 0.5) ORDER BY stage_no;
-SELECT subjects(s), attempts(s), recycled(s), unknown_marks(s), as_of(s), fingerprint(s), lifecycle(s) FROM summary;
+SELECT subjects(s), attempts(s), recycled_attempts(s), unknown_marks(s), as_of(s), fingerprint(s), lifecycle(s) FROM summary;
 SELECT stage, entered(s, stage), observed(s, stage), imputed(s, stage), converted(s, stage), lost(s, stage), in_progress(s, stage), expired(s, stage)
 FROM summary, unnest('{lead, mql, sql, customer}'::text[]) WITH ORDINALITY AS t(stage, n) ORDER BY n;
 SELECT stage, round(conversion_rate(s, stage)::numeric, 12) AS rate, round(conversion_rate_low(s, stage)::numeric, 12) AS low, round(conversion_rate_high(s, stage)::numeric, 12) AS high,
