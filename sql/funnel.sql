@@ -82,7 +82,7 @@ RETURNS TABLE (
 AS 'MODULE_PATHNAME', 'revacct_funnel_stages'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100 ROWS 8;
 COMMENT ON FUNCTION stages(funnel_summary, double precision) IS
-'The summary as one row for each step, in order. converted + lost + in_progress + expired = entered = observed + imputed. lost: all exits that are not won, of which no_decision, recycled and churned are shown too. conversion_rate: converted / entered; decided_rate: converted / (converted + lost + expired); each with Wilson limits at the confidence asked for, and NULL when there is nothing to divide by. repeats: further entries into the stage in the same attempt; regresses: those that came back from a later stage. mean_days_to_convert: over timed_count conversions, to the next entry of any later stage. Amounts are NULL when none were given. Rates and means must not be summed or averaged: merge with rollup() and read again.';
+'The summary as one row for each step, in order. converted + lost + in_progress + expired = entered = observed + imputed. lost: all exits that are not won, of which no_decision, recycled and churned are shown too. conversion_rate: converted / entered; decided_rate: converted / (converted + lost + expired), biased while many are in progress (see incidence_at for velocity summaries); each with Wilson limits at the confidence asked for, and NULL when there is nothing to divide by. repeats: further entries into the stage in the same attempt; regresses: those that came back from a later stage. mean_days_to_convert: over the timed_count conversions seen so far, to the next entry of any later stage. Amounts are NULL when none were given. Rates and means must not be summed or averaged: merge with rollup() and read again.';
 
 -- Scalars
 

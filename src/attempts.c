@@ -24,7 +24,7 @@ begin_attempt_run(AttemptRun *run, const Lifecycle *lifecycle, TimestampTz as_of
 	run->lifecycle = lifecycle;
 	run->as_of = as_of;
 	run->attempts = run->recycled = run->unknown_marks = 0;
-	run->is_open = run->has_chosen = false;
+	run->is_open = run->has_chosen = run->last_was_won = false;
 	run->current = &run->space[0];
 	run->chosen = &run->space[1];
 }
@@ -186,6 +186,7 @@ advance(AttemptRun *run, Attempt *attempt, int step, TimestampTz at)
 static inline void
 read_step(AttemptRun *run, int step, TimestampTz at)
 {
+	run->last_was_won = false;
 	if (!run->is_open)
 		open_attempt(run, step, at);
 	else if (unlikely(at > run->current->deadline))
@@ -214,6 +215,10 @@ read_won(AttemptRun *run, int step, TimestampTz at)
 {
 	Reach reach = REACHED;
 
+	/* won again: a row saved twice, no other deal */
+	if (run->last_was_won)
+		return;
+	run->last_was_won = true;
 	if (!run->is_open)
 		open_attempt(run, step, at);
 	else if (at > run->current->deadline)
@@ -230,6 +235,7 @@ read_won(AttemptRun *run, int step, TimestampTz at)
 static void
 read_exit(AttemptRun *run, StageCategory category, TimestampTz at)
 {
+	run->last_was_won = false;
 	if (!run->is_open)
 		return;
 	if (at > run->current->deadline)

@@ -64,6 +64,7 @@ typedef struct AttemptRun
 	/* working space */
 	int		 current_step; /* of the last counted mark of the open attempt */
 	bool	 is_open;
+	bool	 last_was_won; /* the last stage mark */
 	bool	 has_chosen;
 	Attempt *current;
 	Attempt *chosen;

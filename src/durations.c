@@ -244,7 +244,9 @@ write_row(BlockWriter *writer, const DurationCounts *row)
 	if (writer->pending && writer->row.key == row->key)
 	{
 		for (int slot = 0; slot < DURATION_SLOTS; slot++)
-			writer->row.slots[slot] += row->slots[slot];
+			if (pg_add_u64_overflow(writer->row.slots[slot], row->slots[slot], &writer->row.slots[slot]) ||
+				writer->row.slots[slot] > PG_INT64_MAX)
+				ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("count out of range")));
 		return;
 	}
 	flush_row(writer);

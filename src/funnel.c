@@ -866,6 +866,9 @@ is_consistent(const FunnelState *state, const Lifecycle *lifecycle)
 {
 	uint64 higher = 0;
 
+	for (int i = 0; i < cell_count(state->step_count); i++)
+		if (cell_value(state, i) > PG_INT64_MAX / 2)
+			return false;
 	for (int step = state->step_count - 1; step >= 0; step--)
 	{
 		uint64 missing = cell_value(state, step_cell(step, CELL_MISSING));
@@ -1012,13 +1015,15 @@ read_amounts(const FunnelState *state, const Lifecycle *lifecycle, int step, Ste
 		square_sum_add(&squares, &amounts[higher].ended_squares);
 	}
 	if (any)
+	{
 		further -= sum_value(&amounts[step].missing);
+		square_sum_subtract(&squares, &amounts[step].missing_squares);
+	}
 	figures->amount_entered = further + amount_ended_at(&amounts[step]);
 	figures->amount_converted = further + (step == lifecycle->won_step ? amount_ended_at(&amounts[step]) : 0);
 	for (int outcome = FIRST_LOST_OUTCOME; outcome < OUTCOMES; outcome++)
 		figures->amount_lost += sum_value(&amounts[step].ended[outcome]);
-	figures->amount_squares =
-		square_sum_as_double(&squares) - (any ? square_sum_as_double(&amounts[step].missing_squares) : 0);
+	figures->amount_squares = square_sum_as_double(&squares);
 }
 
 static StepFigures
@@ -1282,8 +1287,8 @@ revacct_funnel_stages(PG_FUNCTION_ARGS)
 								figures.expired};
 
 		add_column(&row, Int32GetDatum(step + 1), false);
-		add_column(&row, CStringGetTextDatum(lifecycle->stages[step].name), false);
-		add_column(&row, CStringGetTextDatum(category_names[lifecycle->stages[step].category]), false);
+		add_text(&row, lifecycle->stages[step].name);
+		add_text(&row, category_names[lifecycle->stages[step].category]);
 		for (Size i = 0; i < lengthof(counts); i++)
 			add_column(&row, Int64GetDatum(counts[i]), false);
 		put_rate(&row, conversion_rate(&figures, false, confidence));
@@ -1360,12 +1365,12 @@ put_attempt(AttemptRun *run, const Attempt *attempt)
 		add_column(row, BoolGetDatum(counts(rows, attempt)), false);
 		add_column(row, TimestampTzGetDatum(attempt->opened_at), false);
 		add_column(row, TimestampTzGetDatum(attempt->ended_at), attempt->ended_at == DT_NOEND);
-		add_column(row, CStringGetTextDatum(outcome_names[attempt->outcome]), false);
+		add_text(row, outcome_names[attempt->outcome]);
 		add_column(row, Int32GetDatum(step + 1), false);
-		add_column(row, CStringGetTextDatum(lifecycle->stages[step].name), false);
+		add_text(row, lifecycle->stages[step].name);
 		add_column(row, BoolGetDatum(!observed), false);
 		add_column(row, TimestampTzGetDatum(observed ? attempt->first_at[step] : 0), !observed);
-		add_column(row, CStringGetTextDatum(status_name(lifecycle, attempt, step)), false);
+		add_text(row, status_name(lifecycle, attempt, step));
 		add_column(row, TimestampTzGetDatum(timed ? attempt->converted_at[step] : 0), !timed);
 		add_column(row, Int32GetDatum(count_of(attempt->repeats, attempt->repeated, step)), false);
 		add_column(row, Int32GetDatum(count_of(attempt->regresses, attempt->regressed, step)), false);

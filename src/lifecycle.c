@@ -253,6 +253,25 @@ check_window(const Lifecycle *lifecycle, const Window *window, const char *optio
 		reject_definition(lifecycle, psprintf("%s must not be negative", option), NULL);
 }
 
+/* What says nothing is left out, so that it makes no other definition: the first step's window, windows none of which is set. */
+static void
+finish_step_windows(Lifecycle *lifecycle, bool utc)
+{
+	bool any = false;
+
+	if (lifecycle->step_within == NULL)
+		return;
+	memset(&lifecycle->step_within[0], 0, sizeof(Window));
+	for (int i = 1; i < lifecycle->step_count; i++)
+	{
+		check_window(lifecycle, &lifecycle->step_within[i], "step_within");
+		resolve_window(&lifecycle->step_within[i], utc);
+		any |= lifecycle->step_within[i].set;
+	}
+	if (!any)
+		lifecycle->step_within = NULL;
+}
+
 /*
  * Check a definition whose stated part is filled in, and derive the rest. Every lifecycle passes here, whether it comes
  * from arguments, text or bytes.
@@ -265,7 +284,9 @@ finish_lifecycle(Lifecycle *lifecycle)
 	if (*lifecycle->name == '\0' || strlen(lifecycle->name) > MAX_NAME_BYTES)
 		reject_definition(lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
 	lifecycle->zone = pg_tzset(lifecycle->time_zone);
-	if (lifecycle->zone == NULL || !pg_tz_acceptable(lifecycle->zone))
+	/* localtime and posixrules are names too, of what differs from machine to machine */
+	if (lifecycle->zone == NULL || !pg_tz_acceptable(lifecycle->zone) ||
+		pg_strcasecmp(lifecycle->time_zone, "localtime") == 0 || pg_strcasecmp(lifecycle->time_zone, "posixrules") == 0)
 		reject_definition(lifecycle,
 						  psprintf("unknown time_zone \"%s\"", lifecycle->time_zone),
 						  "Use an IANA name, such as Europe/Berlin.");
@@ -275,11 +296,7 @@ finish_lifecycle(Lifecycle *lifecycle)
 	check_categories(lifecycle);
 	check_window(lifecycle, &lifecycle->within, "within");
 	resolve_window(&lifecycle->within, utc);
-	for (int i = 0; lifecycle->step_within != NULL && i < lifecycle->step_count; i++)
-	{
-		check_window(lifecycle, &lifecycle->step_within[i], "step_within");
-		resolve_window(&lifecycle->step_within[i], utc);
-	}
+	finish_step_windows(lifecycle, utc);
 	if (lifecycle->entry_from >= lifecycle->entry_to)
 		reject_definition(lifecycle, "entry_range is empty", "No entry would count.");
 	resolve_marks(lifecycle);
@@ -825,8 +842,10 @@ entry_bound(const Lifecycle *lifecycle, const RangeBound *bound, bool add_one, T
 {
 	TimestampTz at;
 
-	if (bound->infinite || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
+	if (bound->infinite)
 		return unbounded;
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
+		return DatumGetTimestampTz(bound->val);
 	at = DatumGetTimestampTz(bound->val) + (add_one ? 1 : 0);
 	/* After the last instant nothing counts, and up to it everything does. */
 	return IS_VALID_TIMESTAMP(at) ? at : DT_NOEND;
@@ -1140,6 +1159,7 @@ static void
 parse_window(const char *text, const char *item, Window *window)
 {
 	const char *p = item;
+	int			field = 0; /* the last one read: months, days, then one of the others */
 
 	if (strcmp(item, "-") == 0)
 		return;
@@ -1154,14 +1174,15 @@ parse_window(const char *text, const char *item, Window *window)
 		if (end == p || errno != 0)
 			reject_text(text, item);
 		p = skip_space(end);
-		if (strncmp(p, "months", 6) == 0 && amount == (int32) amount)
-			window->months = (int32) amount, p += 6;
-		else if (strncmp(p, "days", 4) == 0 && amount == (int32) amount)
-			window->days = (int32) amount, p += 4;
-		else if (strncmp(p, "seconds", 7) == 0 && !pg_mul_s64_overflow(amount, USECS_PER_SEC, &window->usecs))
-			p += 7;
-		else if (strncmp(p, "microseconds", 12) == 0)
-			window->usecs = amount, p += 12;
+		if (strncmp(p, "months", 6) == 0 && field < 1 && amount == (int32) amount)
+			window->months = (int32) amount, p += 6, field = 1;
+		else if (strncmp(p, "days", 4) == 0 && field < 2 && amount == (int32) amount)
+			window->days = (int32) amount, p += 4, field = 2;
+		else if (strncmp(p, "seconds", 7) == 0 && field < 3 &&
+				 !pg_mul_s64_overflow(amount, USECS_PER_SEC, &window->usecs))
+			p += 7, field = 3;
+		else if (strncmp(p, "microseconds", 12) == 0 && field < 3)
+			window->usecs = amount, p += 12, field = 3;
 		else
 			reject_text(text, item);
 	}
@@ -1180,10 +1201,11 @@ parse_entry(const char *text, const char *item)
 
 typedef struct Clauses
 {
-	char **marks;
-	int	   mark_lists;
-	char **step_within;
-	int	   step_windows;
+	char		 **marks;
+	int			   mark_lists;
+	char		 **step_within;
+	int			   step_windows;
+	StringInfoData seen; /* keywords, each between spaces */
 } Clauses;
 
 /* One clause: its keyword, a space, its items. */
@@ -1197,6 +1219,9 @@ parse_clause(const char *text, const char **p, Lifecycle *lifecycle, Clauses *la
 	int			count;
 
 	*p += len;
+	if (strstr(later->seen.data, psprintf(" %s ", keyword)) != NULL)
+		reject_text(text, start);
+	appendStringInfo(&later->seen, " %s ", keyword);
 	items = parse_items(text, p, &count);
 	for (int category = 0; category < STAGE_CATEGORIES; category++)
 	{
@@ -1251,6 +1276,7 @@ revacct_lifecycle_in(PG_FUNCTION_ARGS)
 	Clauses		later = {0};
 	int			steps = 0;
 
+	initStringInfo(&later.seen);
 	if (*p != ':')
 		reject_text(text, p);
 	do

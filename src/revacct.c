@@ -237,6 +237,16 @@ begin_rows(FunctionCallInfo fcinfo, RowBuilder *row)
 	row->store = rsinfo->setResult;
 	row->descriptor = rsinfo->setDesc;
 	row->column = 0;
+	row->context = AllocSetContextCreate(CurrentMemoryContext, "revacct row", ALLOCSET_SMALL_SIZES);
+}
+
+void
+add_text(RowBuilder *row, const char *text)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(row->context);
+
+	add_column(row, CStringGetTextDatum(text), false);
+	MemoryContextSwitchTo(old_context);
 }
 
 /* Put the row whose columns have all been added, and begin the next. */
@@ -245,6 +255,7 @@ end_row(RowBuilder *row)
 {
 	Assert(row->column == row->descriptor->natts);
 	tuplestore_putvalues(row->store, row->descriptor, row->values, row->nulls);
+	MemoryContextReset(row->context);
 	row->column = 0;
 }
 

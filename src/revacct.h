@@ -58,11 +58,14 @@ typedef struct RowBuilder
 {
 	struct Tuplestorestate *store;
 	struct TupleDescData   *descriptor;
+	MemoryContext			context; /* of what lives until the row has been put */
 	int						column;
 	Datum					values[MAX_COLUMNS];
 	bool					nulls[MAX_COLUMNS];
 } RowBuilder;
 
+/* A text that lives until the row has been put. */
+extern void add_text(RowBuilder *row, const char *text);
 extern void begin_rows(FunctionCallInfo fcinfo, RowBuilder *row);
 extern void end_row(RowBuilder *row);
 

@@ -119,7 +119,8 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 			return false;
 		lead = *p++;
 		len = lead >> 5;
-		if (unlikely((lead & 0x1F) == SHAPE_MARK_LIMIT || len == 7 || len > end - p))
+		len += len == 7;
+		if (unlikely((lead & 0x1F) == SHAPE_MARK_LIMIT || (len == 8 && i > 0) || len > end - p))
 			return false;
 		distance = load_little_endian(p, reader->p, end, len);
 		p += len;
@@ -134,8 +135,7 @@ read_shaped_history(ShapedHistory *history, ByteReader *reader, int count, int64
 		offset += distance;
 		history->offsets[i] = offset;
 	}
-	if (unlikely(tied || i == 0 || offset > (uint64) (PG_INT64_MAX / USECS_PER_DAY) ||
-				 pg_mul_s64_overflow((int64) offset, unit_usecs, &span) ||
+	if (unlikely(tied || i == 0 || pg_mul_s64_overflow((int64) offset, unit_usecs, &span) ||
 				 pg_mul_s64_overflow(history->first_at, unit_usecs, &history->first_at) ||
 				 history->first_at < MIN_TIMESTAMP || span > as_of - MIN_TIMESTAMP ||
 				 history->first_at > as_of - span || span > table->within))

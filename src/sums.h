@@ -47,6 +47,20 @@ square_sum_add(Sum192 *sum, const Sum192 *by)
 	}
 }
 
+static inline void
+square_sum_subtract(Sum192 *sum, const Sum192 *by)
+{
+	uint64 borrow = 0;
+
+	for (int i = 0; i < 3; i++)
+	{
+		uint128 take = (uint128) by->words[i] + borrow;
+
+		borrow = take > sum->words[i];
+		sum->words[i] -= (uint64) take;
+	}
+}
+
 static inline Sum192
 square_of(int64 value)
 {

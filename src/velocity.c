@@ -807,8 +807,9 @@ interval_argument(const Interval *interval, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not contain months or years", what),
 				 errhint("Write it in days.")));
-	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &usecs) ||
-		pg_add_s64_overflow(usecs, interval->time, &usecs) || usecs < 0)
+	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &usecs) || pg_add_s64_overflow(usecs, interval->time, &usecs))
+		usecs = PG_INT64_MAX;
+	if (usecs < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be negative", what)));
 	return usecs;
 }
@@ -1203,8 +1204,8 @@ revacct_velocity_stages(PG_FUNCTION_ARGS)
 		int64		   last = table->nrows > 0 ? table->rows[table->nrows - 1].at : 0;
 
 		add_column(&row, Int32GetDatum(stage + 1), false);
-		add_column(&row, CStringGetTextDatum(stored.lifecycle->stages[stage].name), false);
-		add_column(&row, CStringGetTextDatum(category_names[stored.lifecycle->stages[stage].category]), false);
+		add_text(&row, stored.lifecycle->stages[stage].name);
+		add_text(&row, category_names[stored.lifecycle->stages[stage].category]);
 		add_column(&row, Int64GetDatum(count_exits(table, EXIT_ANY) + count_censored(table)), false);
 		add_column(&row, Int64GetDatum(count_censored(table)), false);
 		for (int kind = 0; kind < EXIT_KINDS; kind++)
@@ -1246,10 +1247,13 @@ put_spans(VisitRun *run)
 		add_column(row, Int32GetDatum(run->attempts), false);
 		add_column(row, Int32GetDatum(i + 1), false);
 		add_column(row, Int32GetDatum(visit->stage + 1), false);
-		add_column(row, CStringGetTextDatum(run->lifecycle->stages[visit->stage].name), false);
+		add_text(row, run->lifecycle->stages[visit->stage].name);
 		add_column(row, TimestampTzGetDatum(visit->entered_at), false);
 		add_column(row, TimestampTzGetDatum(visit->left_at), open);
-		add_column(row, open ? (Datum) 0 : CStringGetTextDatum(exit_names[visit->exit]), open);
+		if (open)
+			add_column(row, (Datum) 0, true);
+		else
+			add_text(row, exit_names[visit->exit]);
 		add_column(row, interval_datum(visit->left_at - visit->entered_at), false);
 		add_column(row, BoolGetDatum(visit->measured), false);
 		end_row(row);

@@ -46,9 +46,11 @@ add_visit(VisitRun *run, int stage, TimestampTz at)
 
 	if (unlikely(run->visit_count == run->visit_capacity))
 	{
-		run->visit_capacity = Max(32, run->visit_capacity * 2);
-		run->visits = run->visits == NULL ? MemoryContextAlloc(run->context, sizeof(Visit) * run->visit_capacity)
-										  : repalloc_huge(run->visits, sizeof(Visit) * run->visit_capacity);
+		int capacity = Max(32, run->visit_capacity * 2);
+
+		run->visits = run->visits == NULL ? MemoryContextAlloc(run->context, sizeof(Visit) * capacity)
+										  : repalloc_huge(run->visits, sizeof(Visit) * capacity);
+		run->visit_capacity = capacity;
 	}
 	visit = &run->visits[run->visit_count++];
 	visit->entered_at = at;

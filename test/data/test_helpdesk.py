@@ -141,7 +141,7 @@ tap.eq([db.value("select count(distinct id) as n from span where stage = 'Closed
        [ref['reopened_after_closed']] * 2, 'tickets with an event after Closed')
 open_stages = [a for a in activities if a != 'Closed']
 marks = array([number[a] for a in open_stages] + [number['Closed']])
-for option, want_n, what in (("won => 'Closed'", again, 'as won: the next Closed is an attempt, too (created as won)'),
+for option, want_n, what in (("won => 'Closed'", other, 'as won: another Closed right after it is the same, another step reopens'),
                              ("lost => '{Closed}'", other,
                               'as lost: the next Closed is ignored, another step reopens')):
     lc = "lifecycle('reopened', stages => %s, marks => %s, %s)" % (array(open_stages), marks, option)

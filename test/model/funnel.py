@@ -53,7 +53,7 @@ def closes_at(a, life):
 
 
 def simple_attempts(journey, life, as_of):
-    done, a = [], None
+    done, a, before = [], None, None
 
     def close(outcome, at):
         nonlocal a
@@ -69,8 +69,9 @@ def simple_attempts(journey, life, as_of):
 
     for mark, (stage,) in read(journey, life, as_of):
         t, step, terminal = mark.at, life.is_step(stage), life.is_terminal(stage)
+        again, before = stage == life.won == before, stage
         if a is None:
-            if step:
+            if step and not again:                          # won twice in a row is won once
                 open_with(stage, t)
             continue                                        # other terminal marks with none open are ignored
 

@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
-SELECT plan(43);
+SELECT plan(44);
 
 CREATE TEMP VIEW members AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
@@ -82,7 +82,7 @@ SELECT is_empty($$
     SELECT name FROM members m JOIN pg_operator o ON o.oid = m.objid AND m.classid = 'pg_operator'::regclass
     WHERE oprcom = 0 OR oprnegate = 0 OR oprrest = 0 OR oprjoin = 0 $$, 'every operator has commutator, negator and estimators');
 SELECT bag_eq($$ SELECT o.opcname::text, a.amname::text FROM members m JOIN pg_opclass o ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod $$,
-    $$ VALUES ('journey_ops', 'btree'), ('journey_ops', 'hash') $$, 'journeys can be sorted and hashed');
+    $$ VALUES ('journey_ops', 'btree'), ('journey_ops', 'hash'), ('lifecycle_ops', 'hash') $$, 'journeys can be sorted and hashed, lifecycles hashed');
 SELECT ok(amvalidate(o.oid), 'operator class ' || o.opcname || ' for ' || a.amname || ' is valid')
 FROM pg_opclass o JOIN members m ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod ORDER BY a.amname;
 SELECT is((SELECT count(*) FROM pg_description WHERE description LIKE '%' || chr(9) || '%' AND objoid IN (SELECT objid FROM members)), 0::bigint, 'no tabs in comments');

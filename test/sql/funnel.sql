@@ -151,3 +151,17 @@ SELECT '\x'::funnel_summary;
 SELECT '\x02'::funnel_summary;
 \echo :SQLSTATE
 SELECT '\x81'::funnel_summary;
+
+-- A won mark right after a won mark is the same deal saved again; after another stage it is another attempt
+SELECT attempt_no, outcome, stage, imputed FROM funnel_attempts('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z, 2@2025-01-03T00:00:00Z}', lifecycle('again', stages => '{a}', won => 'w', lost => '{l}'), '2025-02-01 00:00+00') ORDER BY 1, 3;
+SELECT attempt_no, outcome, stage, imputed FROM funnel_attempts('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z, 3@2025-01-03T00:00:00Z, 2@2025-01-04T00:00:00Z}', lifecycle('again', stages => '{a}', won => 'w', lost => '{l}'), '2025-02-01 00:00+00') ORDER BY 1, 3;
+-- The effective number of amounts is exact however large one that is not in it
+SELECT stage, amount_entered, amount_n_effective FROM (SELECT funnel_conversion(j::journey, lifecycle('n', stages => '{a, b, c}', skip => 'any'), '2025-02-01 00:00+00', amount) AS f
+    FROM (VALUES ('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', 10), ('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', 200), ('{1@2025-01-01T00:00:00Z, 3@2025-01-02T00:00:00Z}', 12000000000)) AS v(j, amount)) AS x, stages(f) ORDER BY stage_no;
+-- Microseconds have shapes, too: a funnel over journeys is the sum of its rows
+WITH j AS (SELECT i, journey(m, timestamptz '2025-01-01 00:00:00.000001+00' + i * interval '1 day 1 microsecond' + m * m * interval '3 days 7 microseconds') AS j FROM generate_series(1, 200) AS i, generate_series(1, 3) AS m WHERE i % 3 >= m - 1 GROUP BY i),
+l AS (SELECT lifecycle('us', stages => '{a, b, c}', within => '20 days') AS l)
+SELECT s.stage, s.entered = r.entered AS entered, s.converted = r.converted AS converted, s.expired = r.expired AS expired, s.in_progress = r.in_progress AS in_progress
+FROM (SELECT stages.* FROM (SELECT funnel_conversion(j, l, '2025-06-01 00:00+00') AS f FROM j, l) AS f, stages(f)) AS s
+JOIN (SELECT stage, count(*) AS entered, count(*) FILTER (WHERE status = 'converted') AS converted, count(*) FILTER (WHERE status = 'expired') AS expired, count(*) FILTER (WHERE status = 'in_progress') AS in_progress
+      FROM j, l, funnel_attempts(j, l, '2025-06-01 00:00+00') WHERE counted GROUP BY stage) AS r USING (stage) ORDER BY stage_no;

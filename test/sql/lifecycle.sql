@@ -191,3 +191,19 @@ SELECT count(DISTINCT fingerprint(l)) AS one
 FROM (VALUES (lifecycle('a', stages => '{x, y}')), (lifecycle('a', '{x, y}')), (lifecycle('a', stages => '{x, y}', active => NULL)),
              (lifecycle('a', stages => '{x, y}', skip => 'impute', attempt => 'best', times => 'nondecreasing', visits => 'all')),
              (lifecycle('a', stages => '{x, y}', time_zone => 'utc')), (' a :  stages x,"y" ;skip impute'::lifecycle)) AS t(l);
+
+-- An entry range in which no instant lies is refused however it is written; names that differ from machine to machine, too
+SELECT lifecycle('w', stages => '{a}', entry_range => tstzrange('infinity', NULL));
+SELECT lifecycle('w', stages => '{a}', entry_range => tstzrange(NULL, '-infinity'));
+SELECT lifecycle('w', stages => '{a}', entry_range => '[-infinity, infinity]');
+SELECT lifecycle('w', stages => '{a}', time_zone => 'localtime');
+SELECT lifecycle('w', stages => '{a}', time_zone => 'posixrules');
+SELECT lifecycle('w', stages => '{a}', won => '{b}');
+-- What says nothing makes no other definition
+SELECT fingerprint(lifecycle('w', stages => '{a, b}', step_within => '{NULL, NULL}')) = fingerprint(lifecycle('w', stages => '{a, b}')) AS none_set,
+       fingerprint('w: stages a, b; step_within 3 days, 3 days'::lifecycle) = fingerprint(lifecycle('w', stages => '{a, b}', step_within => '{NULL, 3 days}')) AS first_ignored;
+-- Nothing is read twice
+SELECT 'w: stages a, b; within 1 seconds 5 microseconds'::lifecycle;
+SELECT 'w: stages a, b; skip strict; skip any'::lifecycle;
+-- Definitions can be grouped
+SELECT l, count(*) FROM (VALUES (lifecycle('w', stages => '{a}')), (lifecycle('w', stages => '{a}')), (lifecycle('v', stages => '{a}'))) AS v(l) GROUP BY l ORDER BY l::text;
