@@ -626,8 +626,8 @@ read_events(const PackState *state)
 
 /*
  * Sort events by subject, keeping the order of arrival: a radix sort on the part of the keys that differs. Ledgers
- * arrive in time order, so that what is left to do for each subject is next to nothing; a comparison sort of all events
- * takes about four times as long.
+ * arrive in time order, so that what is left to do for each subject is next to nothing, which
+ * no comparison sort of all events could make use of.
  */
 static Event *
 sort_events(Event *events, uint64 count)

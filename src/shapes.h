@@ -5,7 +5,7 @@
  * A few dozen shapes make up most of a ledger. Where neither a tie nor a window can make a difference, a funnel keeps
  * what became of the first history of a shape, as the cells to raise and the pairs of marks whose distance is a time to
  * convert, and does the same for the others without working it out again. What it keeps was worked out by attempts.c, so
- * there is one definition of the result. bench/ shows what it is worth: on packs it halves the time and more.
+ * there is one definition of the result.
  */
 #ifndef REVACCT_SHAPES_H
 #define REVACCT_SHAPES_H
@@ -33,7 +33,7 @@ typedef struct ShapedHistory
 #define SHAPE_TIME_FROM(time) ((time) >> 4 & 0x0F)
 #define SHAPE_TIME_TO(time) ((time) &0x0F)
 
-/* Half the time goes into getting at the shape: so one fits a cache line. */
+/* One for each history read: so it fits a cache line. */
 typedef struct Shape
 {
 	uint64 key;		  /* 0: nothing here */
