@@ -34,7 +34,8 @@ missing_packages() {
 	command -v gcc >/dev/null || say gcc libc6-dev
 	command -v make >/dev/null || say make
 	[ -x "$(pg --bindir)/postgres" ] || say "postgresql-$major"
-	[ -f "$(pg --pgxs)" ] || say "postgresql-server-dev-$major"
+	# The server's own package brings PGXS, but not the headers.
+	[ -f "$(pg --pgxs)" ] && [ -f "$(pg --includedir-server)/postgres.h" ] || say "postgresql-server-dev-$major"
 	[ "$1" = check ] || return 0
 
 	[ -f "$(pg --sharedir)/extension/pgtap.control" ] || say "postgresql-$major-pgtap"
