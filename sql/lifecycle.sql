@@ -38,7 +38,7 @@ COMMENT ON FUNCTION mark(lifecycle, text) IS
 
 CREATE FUNCTION fingerprint(lifecycle lifecycle)
 RETURNS text
-AS 'MODULE_PATHNAME', 'revacct_lifecycle_fingerprint'
+AS 'MODULE_PATHNAME', 'revacct_definition_fingerprint'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fingerprint(lifecycle) IS
 '16 hexadecimal digits that are the same for two lifecycles exactly if they are the same definition: the first 8 bytes of the SHA-256 of its stored form.';
@@ -47,21 +47,21 @@ COMMENT ON FUNCTION fingerprint(lifecycle) IS
 
 CREATE FUNCTION lifecycle_eq(lifecycle, lifecycle)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'revacct_lifecycle_eq'
+AS 'MODULE_PATHNAME', 'revacct_definition_eq'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lifecycle_eq(lifecycle, lifecycle) IS
 'Equal: the same definition.';
 
 CREATE FUNCTION lifecycle_ne(lifecycle, lifecycle)
 RETURNS boolean
-AS 'MODULE_PATHNAME', 'revacct_lifecycle_ne'
+AS 'MODULE_PATHNAME', 'revacct_definition_ne'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lifecycle_ne(lifecycle, lifecycle) IS
 'Not equal: different definitions.';
 
 CREATE FUNCTION lifecycle_hash(lifecycle)
 RETURNS int
-AS 'MODULE_PATHNAME', 'revacct_lifecycle_hash'
+AS 'MODULE_PATHNAME', 'revacct_definition_hash'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lifecycle_hash(lifecycle) IS
 'Hash for grouping.';

@@ -30,7 +30,7 @@ COMMENT ON FUNCTION lifecycle_recv(internal) IS
 
 CREATE FUNCTION lifecycle_send(lifecycle)
 RETURNS bytea
-AS 'MODULE_PATHNAME', 'revacct_lifecycle_send'
+AS 'MODULE_PATHNAME', 'revacct_definition_send'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lifecycle_send(lifecycle) IS
 'Binary output of lifecycle.';

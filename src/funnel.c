@@ -580,7 +580,7 @@ static inline void
 check_same(const FunnelState *state, uint64 fingerprint, TimestampTz as_of)
 {
 	if (unlikely(state->fingerprint != fingerprint))
-		report_definition_mismatch(state->fingerprint, fingerprint);
+		report_definition_mismatch("lifecycles", state->fingerprint, fingerprint);
 	if (unlikely(state->as_of != as_of))
 		report_instant_mismatch("as_of", state->as_of, as_of);
 }

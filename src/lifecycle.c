@@ -21,11 +21,7 @@
 #include <ctype.h>
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "funcapi.h"
-#include "libpq/pqformat.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
@@ -61,27 +57,12 @@ PG_FUNCTION_INFO_V1(revacct_lifecycle);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_in);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_out);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_recv);
-PG_FUNCTION_INFO_V1(revacct_lifecycle_send);
-PG_FUNCTION_INFO_V1(revacct_lifecycle_eq);
-PG_FUNCTION_INFO_V1(revacct_lifecycle_ne);
-PG_FUNCTION_INFO_V1(revacct_lifecycle_hash);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_mark);
-PG_FUNCTION_INFO_V1(revacct_lifecycle_fingerprint);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_entered);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_current_stage);
 
-static void reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint)
-	pg_attribute_noreturn();
-
-static void
-reject_definition(const Lifecycle *lifecycle, const char *message, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s", message),
-			 lifecycle->name ? errdetail("The lifecycle is \"%s\".", lifecycle->name) : 0,
-			 hint ? errhint("%s", hint) : 0));
-}
+/* Refuse a lifecycle; hint may be NULL. */
+#define reject_lifecycle(lifecycle, message, hint) reject_definition(TYPE_NAME, (lifecycle)->name, message, hint)
 
 /*
  * Windows
@@ -148,14 +129,14 @@ check_stage_names(const Lifecycle *lifecycle)
 		const char *name = lifecycle->stages[i].name;
 
 		if (*name == '\0' || strlen(name) > MAX_NAME_BYTES)
-			reject_definition(lifecycle,
-							  psprintf("stage name \"%s\" must have 1 to %d bytes", name, MAX_NAME_BYTES),
-							  NULL);
+			reject_lifecycle(lifecycle,
+							 psprintf("stage name \"%s\" must have 1 to %d bytes", name, MAX_NAME_BYTES),
+							 NULL);
 		for (int j = 0; j < i; j++)
 			if (strcmp(name, lifecycle->stages[j].name) == 0)
-				reject_definition(lifecycle,
-								  psprintf("stage \"%s\" is named twice", name),
-								  "A stage has one place and one category.");
+				reject_lifecycle(lifecycle,
+								 psprintf("stage \"%s\" is named twice", name),
+								 "A stage has one place and one category.");
 	}
 }
 
@@ -169,14 +150,14 @@ check_categories(Lifecycle *lifecycle)
 	lifecycle->won_step = counts[CATEGORY_WON] > 0 ? counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] : -1;
 	lifecycle->step_count = counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] + counts[CATEGORY_WON];
 	if (counts[CATEGORY_OPEN] + counts[CATEGORY_ACTIVE] == 0)
-		reject_definition(lifecycle, "a lifecycle needs at least one open or active stage", "Name them in stages.");
+		reject_lifecycle(lifecycle, "a lifecycle needs at least one open or active stage", "Name them in stages.");
 	if (counts[CATEGORY_WON] > 1)
-		reject_definition(lifecycle, "a lifecycle has at most one won stage", "Give it several marks instead.");
+		reject_lifecycle(lifecycle, "a lifecycle has at most one won stage", "Give it several marks instead.");
 	if (counts[CATEGORY_WON] > 0 && counts[CATEGORY_ACTIVE] > 0)
-		reject_definition(lifecycle,
-						  psprintf("won stage \"%s\" and active stages exclude each other",
-								   lifecycle->stages[lifecycle->won_step].name),
-						  "An attempt ends when it is won: describe life as a customer in a lifecycle of its own.");
+		reject_lifecycle(lifecycle,
+						 psprintf("won stage \"%s\" and active stages exclude each other",
+								  lifecycle->stages[lifecycle->won_step].name),
+						 "An attempt ends when it is won: describe life as a customer in a lifecycle of its own.");
 	if (lifecycle->step_count > MAX_STEPS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -200,7 +181,7 @@ resolve_marks(Lifecycle *lifecycle)
 		Stage *stage = &lifecycle->stages[i];
 
 		if (stage->mark_count == 0)
-			reject_definition(lifecycle, psprintf("stage \"%s\" has no mark", stage->name), NULL);
+			reject_lifecycle(lifecycle, psprintf("stage \"%s\" has no mark", stage->name), NULL);
 		lifecycle->lookup_size = Max(lifecycle->lookup_size, stage->marks[stage->mark_count - 1] + 1);
 	}
 	lifecycle->stage_of_mark = palloc(sizeof(int16) * lifecycle->lookup_size);
@@ -218,7 +199,7 @@ resolve_marks(Lifecycle *lifecycle)
 				*meaning = i;
 			else if (is_terminal(stage) || is_terminal(&lifecycle->stages[*meaning]) ||
 					 lifecycle->skip != SKIP_STRICT || lifecycle->step_within != NULL)
-				reject_definition(
+				reject_lifecycle(
 					lifecycle,
 					psprintf("mark %d means both stage \"%s\" and stage \"%s\"",
 							 stage->marks[m],
@@ -250,7 +231,7 @@ static void
 check_window(const Lifecycle *lifecycle, const Window *window, const char *option)
 {
 	if (window->set && (window->months < 0 || window->days < 0 || window->usecs < 0))
-		reject_definition(lifecycle, psprintf("%s must not be negative", option), NULL);
+		reject_lifecycle(lifecycle, psprintf("%s must not be negative", option), NULL);
 }
 
 /* What says nothing is left out, so that it makes no other definition: the first step's window, windows none of which is set. */
@@ -282,14 +263,8 @@ finish_lifecycle(Lifecycle *lifecycle)
 	bool utc;
 
 	if (*lifecycle->name == '\0' || strlen(lifecycle->name) > MAX_NAME_BYTES)
-		reject_definition(lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
-	lifecycle->zone = pg_tzset(lifecycle->time_zone);
-	/* localtime and posixrules are names too, of what differs from machine to machine */
-	if (lifecycle->zone == NULL || !pg_tz_acceptable(lifecycle->zone) ||
-		pg_strcasecmp(lifecycle->time_zone, "localtime") == 0 || pg_strcasecmp(lifecycle->time_zone, "posixrules") == 0)
-		reject_definition(lifecycle,
-						  psprintf("unknown time_zone \"%s\"", lifecycle->time_zone),
-						  "Use an IANA name, such as Europe/Berlin.");
+		reject_lifecycle(lifecycle, psprintf("the name of a lifecycle must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
+	lifecycle->zone = checked_zone(TYPE_NAME, lifecycle->name, lifecycle->time_zone);
 	utc = strcmp(lifecycle->time_zone, "UTC") == 0;
 
 	check_stage_names(lifecycle);
@@ -298,20 +273,13 @@ finish_lifecycle(Lifecycle *lifecycle)
 	resolve_window(&lifecycle->within, utc);
 	finish_step_windows(lifecycle, utc);
 	if (lifecycle->entry_from >= lifecycle->entry_to)
-		reject_definition(lifecycle, "entry_range is empty", "No entry would count.");
+		reject_lifecycle(lifecycle, "entry_range is empty", "No entry would count.");
 	resolve_marks(lifecycle);
 }
 
 /*
  * Bytes
  */
-
-static void
-append_text(StringInfo out, const char *text)
-{
-	append_varint(out, strlen(text));
-	appendStringInfoString(out, text);
-}
 
 static void
 append_window(StringInfo out, const Window *window)
@@ -364,35 +332,14 @@ append_definition(StringInfo out, const Lifecycle *lifecycle)
 	}
 }
 
-/* The first 8 bytes of the SHA-256 of some bytes. */
-static uint64
-digest(const char *bytes, Size len)
-{
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	uint8			   hash[PG_SHA256_DIGEST_LENGTH];
-	uint64			   result;
-
-	if (context == NULL || pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) bytes, len) < 0 ||
-		pg_cryptohash_final(context, hash, sizeof(hash)) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	pg_cryptohash_free(context);
-	memcpy(&result, hash, sizeof(result));
-	return pg_ntoh64(result);
-}
-
 static void
 append_lifecycle(StringInfo out, const Lifecycle *lifecycle)
 {
 	StringInfoData definition;
-	uint64		   fingerprint;
 
 	initStringInfo(&definition);
 	append_definition(&definition, lifecycle);
-	fingerprint = pg_hton64(digest(definition.data, definition.len));
-	appendStringInfoChar(out, REVACCT_VERSION_BYTE);
-	appendBinaryStringInfo(out, (char *) &fingerprint, sizeof(fingerprint));
-	appendBinaryStringInfo(out, definition.data, definition.len);
+	append_fingerprinted(out, &definition);
 }
 
 static Datum
@@ -403,28 +350,6 @@ lifecycle_as_value(const Lifecycle *lifecycle)
 	initStringInfo(&bytes);
 	append_lifecycle(&bytes, lifecycle);
 	return bytes_as_varlena(&bytes);
-}
-
-static char *
-read_text(ByteReader *reader)
-{
-	Size  len = read_bounded(reader, MAX_NAME_BYTES);
-	char *text = pnstrdup((const char *) read_bytes(reader, len), len);
-
-	if (strlen(text) != len || !pg_verifymbstr(text, len, true))
-		broken(reader);
-	return text;
-}
-
-static int
-read_word(ByteReader *reader, const char *const *words)
-{
-	uint8 word = read_byte(reader);
-
-	for (int i = 0; i <= word; i++)
-		if (words[i] == NULL)
-			broken(reader);
-	return word;
 }
 
 static void
@@ -461,15 +386,10 @@ static Lifecycle *
 read_lifecycle(ByteReader reader)
 {
 	Lifecycle *lifecycle = palloc0(sizeof(Lifecycle));
-	uint8	   version = read_byte(&reader);
-	uint64	   fingerprint;
 	uint8	   flags;
 	int		   steps = 0;
 
-	if (version != REVACCT_VERSION_BYTE)
-		report_newer_version(TYPE_NAME, version);
-	memcpy(&fingerprint, read_bytes(&reader, sizeof(fingerprint)), sizeof(fingerprint));
-	lifecycle->fingerprint = pg_ntoh64(fingerprint);
+	lifecycle->fingerprint = read_fingerprint(&reader);
 	lifecycle->name = read_text(&reader);
 	lifecycle->time_zone = read_text(&reader);
 	lifecycle->skip = read_word(&reader, skip_words);
@@ -543,46 +463,6 @@ decode_lifecycle(Datum datum)
 	return read_lifecycle(reader);
 }
 
-char *
-fingerprint_text(uint64 fingerprint)
-{
-	return psprintf("%016llx", (unsigned long long) fingerprint);
-}
-
-/* Refuse to merge summaries of two definitions. */
-void
-report_definition_mismatch(uint64 a, uint64 b)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DEFINITION_MISMATCH),
-			 errmsg("summaries of different definitions cannot be merged"),
-			 errdetail("Their lifecycles have the fingerprints %s and %s.", fingerprint_text(a), fingerprint_text(b)),
-			 errhint("Group by fingerprint(summary), or compute all summaries under one definition.")));
-}
-
-static const char *
-instant_text(TimestampTz at)
-{
-	StringInfoData text;
-
-	if (TIMESTAMP_NOT_FINITE(at))
-		return "no time";
-	initStringInfo(&text);
-	append_instant(&text, at);
-	return text.data;
-}
-
-/* Refuse to merge summaries of two times; what names the argument in which they differ. */
-void
-report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBSERVATION_MISMATCH),
-			 errmsg("summaries with different %s cannot be merged", what),
-			 errdetail("Their %s is %s and %s.", what, instant_text(a), instant_text(b)),
-			 errhint("Group by %s, or compute all summaries with one.", what)));
-}
-
 /*
  * What a call site keeps
  */
@@ -609,7 +489,7 @@ cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum datum)
 			AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "revacct lifecycle", ALLOCSET_SMALL_SIZES);
 	else
 		MemoryContextReset(cache->lifecycle_context);
-	cache->fingerprint = lifecycle_fingerprint(datum, &cache->length);
+	cache->fingerprint = definition_fingerprint(datum, &cache->length);
 	old_context = MemoryContextSwitchTo(cache->lifecycle_context);
 	cache->lifecycle = decode_lifecycle(datum);
 	MemoryContextSwitchTo(old_context);
@@ -678,26 +558,6 @@ add_stage(Lifecycle *lifecycle, const char *name, StageCategory category)
 	lifecycle->stages[lifecycle->stage_count++].category = category;
 }
 
-static char **
-text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
-{
-	ArrayType *array = PG_GETARG_ARRAYTYPE_P(argno);
-	Datum	  *elements;
-	bool	  *nulls;
-	char	 **result;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, count);
-	result = palloc(sizeof(char *) * Max(*count, 1));
-	for (int i = 0; i < *count; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("option %s must not contain NULL", option)));
-		result[i] = TextDatumGetCString(elements[i]);
-	}
-	return result;
-}
-
 static void
 add_stages(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, StageCategory category, const char *option)
 {
@@ -712,28 +572,12 @@ add_stages(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, StageCatego
 }
 
 static int
-word_index(const Lifecycle *lifecycle, const char *option, const char *word, const char *const *words)
-{
-	StringInfoData choices;
-
-	for (int i = 0; words[i] != NULL; i++)
-		if (strcmp(words[i], word) == 0)
-			return i;
-	initStringInfo(&choices);
-	for (int i = 0; words[i] != NULL; i++)
-		appendStringInfo(&choices, "%s%s", i > 0 ? ", " : "", words[i]);
-	reject_definition(lifecycle,
-					  psprintf("option %s cannot be \"%s\"", option, word),
-					  psprintf("Choose one of %s.", choices.data));
-}
-
-static int
 word_argument(const Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, const char *option,
 			  const char *const *words)
 {
 	if (PG_ARGISNULL(argno))
-		reject_definition(lifecycle, psprintf("option %s must not be NULL", option), "Leave it out for its default.");
-	return word_index(lifecycle, option, text_to_cstring(PG_GETARG_TEXT_PP(argno)), words);
+		reject_lifecycle(lifecycle, psprintf("option %s must not be NULL", option), "Leave it out for its default.");
+	return word_index(TYPE_NAME, lifecycle->name, option, text_to_cstring(PG_GETARG_TEXT_PP(argno)), words);
 }
 
 static int
@@ -763,21 +607,21 @@ parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
 		mark = strtol(p, &end, 10);
 		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID ||
 			(*end != '\0' && !isspace((unsigned char) *end)))
-			reject_definition(lifecycle,
-							  psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
-									   stage->name,
-									   MAX_MARK_ID,
-									   list),
-							  "Separate several marks of one stage by spaces.");
+			reject_lifecycle(lifecycle,
+							 psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
+									  stage->name,
+									  MAX_MARK_ID,
+									  list),
+							 "Separate several marks of one stage by spaces.");
 		stage->marks[stage->mark_count++] = (uint16) mark;
 		p = end;
 	}
 	qsort(stage->marks, stage->mark_count, sizeof(uint16), compare_mark_ids);
 	for (int m = 1; m < stage->mark_count; m++)
 		if (stage->marks[m] == stage->marks[m - 1])
-			reject_definition(lifecycle,
-							  psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]),
-							  NULL);
+			reject_lifecycle(lifecycle,
+							 psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]),
+							 NULL);
 }
 
 /* One list for each stage; without lists, the stage numbered n is mark n. */
@@ -787,9 +631,9 @@ set_marks(Lifecycle *lifecycle, char **lists, int count)
 	bool numbered = true;
 
 	if (lists != NULL && count != lifecycle->stage_count)
-		reject_definition(lifecycle,
-						  psprintf("marks has %d lists for %d stages", count, lifecycle->stage_count),
-						  "Give one list for each stage, in stage order.");
+		reject_lifecycle(lifecycle,
+						 psprintf("marks has %d lists for %d stages", count, lifecycle->stage_count),
+						 "Give one list for each stage, in stage order.");
 	for (int i = 0; i < lifecycle->stage_count; i++)
 	{
 		Stage *stage = &lifecycle->stages[i];
@@ -828,9 +672,9 @@ set_step_within(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 					  &nulls,
 					  &count);
 	if (count != steps)
-		reject_definition(lifecycle,
-						  psprintf("step_within has %d intervals for %d steps", count, steps),
-						  "Give one for each open, active and won stage; the first is ignored, NULL is no limit.");
+		reject_lifecycle(lifecycle,
+						 psprintf("step_within has %d intervals for %d steps", count, steps),
+						 "Give one for each open, active and won stage; the first is ignored, NULL is no limit.");
 	lifecycle->step_within = palloc0(sizeof(Window) * Max(steps, 1));
 	for (int i = 1; i < count; i++)
 		if (!nulls[i])
@@ -863,7 +707,7 @@ set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 
 	range_deserialize(type, range, &lower, &upper, &empty);
 	if (empty)
-		reject_definition(lifecycle, "entry_range is empty", "No entry would count.");
+		reject_lifecycle(lifecycle, "entry_range is empty", "No entry would count.");
 	lifecycle->entry_from = entry_bound(lifecycle, &lower, !lower.inclusive, DT_NOBEGIN);
 	lifecycle->entry_to = entry_bound(lifecycle, &upper, upper.inclusive, DT_NOEND);
 }
@@ -879,15 +723,6 @@ empty_lifecycle(const char *name)
 	lifecycle->entry_from = DT_NOBEGIN;
 	lifecycle->entry_to = DT_NOEND;
 	return lifecycle;
-}
-
-/* The canonical spelling of a zone, so that one zone has one fingerprint. */
-static const char *
-zone_name(const char *name)
-{
-	pg_tz *zone = pg_tzset(name);
-
-	return zone != NULL ? pstrdup(pg_get_timezone_name(zone)) : name;
 }
 
 /*
@@ -909,9 +744,9 @@ revacct_lifecycle(PG_FUNCTION_ARGS)
 		char *won = text_to_cstring(PG_GETARG_TEXT_PP(3));
 
 		if (won[0] == '{' && won[strlen(won) - 1] == '}')
-			reject_definition(lifecycle,
-							  psprintf("won is one stage, not the array \"%s\"", won),
-							  "Write the name of the stage without braces; several marks can mean it, by marks.");
+			reject_lifecycle(lifecycle,
+							 psprintf("won is one stage, not the array \"%s\"", won),
+							 "Write the name of the stage without braces; several marks can mean it, by marks.");
 		add_stage(lifecycle, won, CATEGORY_WON);
 	}
 	add_stages(lifecycle, fcinfo, 4, CATEGORY_LOST, "lost");
@@ -959,30 +794,6 @@ static const char *const clause_of_category[STAGE_CATEGORIES] = {
 	"recycled",
 	"churned",
 };
-
-/* A name as it is if that is clear, else in double quotes. */
-static void
-append_name(StringInfo out, const char *name)
-{
-	Size len = strlen(name);
-	bool plain = !isspace((unsigned char) name[0]) && !isspace((unsigned char) name[len - 1]);
-
-	for (const char *p = name; *p && plain; p++)
-		plain = strchr(",;:\"", *p) == NULL && !iscntrl((unsigned char) *p);
-	if (plain)
-	{
-		appendStringInfoString(out, name);
-		return;
-	}
-	appendStringInfoChar(out, '"');
-	for (const char *p = name; *p; p++)
-	{
-		if (*p == '"')
-			appendStringInfoChar(out, '"');
-		appendStringInfoChar(out, *p);
-	}
-	appendStringInfoChar(out, '"');
-}
 
 static void
 append_window_text(StringInfo out, const Window *window)
@@ -1085,78 +896,7 @@ revacct_lifecycle_out(PG_FUNCTION_ARGS)
 }
 
 static void
-reject_text(const char *text, const char *at)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-			 errmsg("invalid input syntax for type lifecycle: \"%s\"", text),
-			 errdetail("Not understood from \"%s\" on.", at),
-			 errhint("Make a lifecycle with the function lifecycle(name, stages => ..., won => ..., ...).")));
-}
-
-static const char *
-skip_space(const char *p)
-{
-	while (isspace((unsigned char) *p))
-		p++;
-	return p;
-}
-
-/* A name up to the next separator, plain or in double quotes. */
-static char *
-parse_name(const char *text, const char **p)
-{
-	const char	  *start = *p = skip_space(*p);
-	StringInfoData name;
-
-	initStringInfo(&name);
-	if (**p == '"')
-	{
-		for ((*p)++; **p != '"' || (*p)[1] == '"'; (*p)++)
-		{
-			if (**p == '\0')
-				reject_text(text, start);
-			appendStringInfoChar(&name, **p);
-			if (**p == '"')
-				(*p)++;
-		}
-		*p = skip_space(*p + 1);
-	}
-	else
-	{
-		while (**p && strchr(",;:\"", **p) == NULL)
-			appendStringInfoChar(&name, *(*p)++);
-		while (name.len > 0 && isspace((unsigned char) name.data[name.len - 1]))
-			name.data[--name.len] = '\0';
-	}
-	if (**p && strchr(",;:", **p) == NULL)
-		reject_text(text, *p);
-	return name.data;
-}
-
-/* Items of a clause, separated by commas. */
-static char **
-parse_items(const char *text, const char **p, int *count)
-{
-	int	   capacity = 8;
-	char **items = palloc(sizeof(char *) * capacity);
-
-	*count = 0;
-	for (;;)
-	{
-		if (*count == capacity)
-			items = repalloc(items, sizeof(char *) * (capacity *= 2));
-		items[(*count)++] = parse_name(text, p);
-		if (**p == ':')
-			reject_text(text, *p);
-		if (**p != ',')
-			return items;
-		(*p)++;
-	}
-}
-
-static void
-parse_window(const char *text, const char *item, Window *window)
+parse_window(const TextReader *reader, const char *item, Window *window)
 {
 	const char *p = item;
 	int			field = 0; /* the last one read: months, days, then one of the others */
@@ -1172,7 +912,7 @@ parse_window(const char *text, const char *item, Window *window)
 		errno = 0;
 		amount = strtoi64(p, &end, 10);
 		if (end == p || errno != 0)
-			reject_text(text, item);
+			reject_text(reader, item);
 		p = skip_space(end);
 		if (strncmp(p, "months", 6) == 0 && field < 1 && amount == (int32) amount)
 			window->months = (int32) amount, p += 6, field = 1;
@@ -1184,18 +924,18 @@ parse_window(const char *text, const char *item, Window *window)
 		else if (strncmp(p, "microseconds", 12) == 0 && field < 3)
 			window->usecs = amount, p += 12, field = 3;
 		else
-			reject_text(text, item);
+			reject_text(reader, item);
 	}
 }
 
 static TimestampTz
-parse_entry(const char *text, const char *item)
+parse_entry(const TextReader *reader, const char *item)
 {
 	TimestampTz at;
 	const char *end = parse_instant(item, &at);
 
 	if (end == NULL || *end != '\0')
-		reject_text(text, item);
+		reject_text(reader, item);
 	return at;
 }
 
@@ -1210,25 +950,23 @@ typedef struct Clauses
 
 /* One clause: its keyword, a space, its items. */
 static void
-parse_clause(const char *text, const char **p, Lifecycle *lifecycle, Clauses *later)
+parse_clause(TextReader *reader, Lifecycle *lifecycle, Clauses *later)
 {
-	const char *start = *p = skip_space(*p);
-	Size		len = strcspn(*p, " ,;:\"");
-	char	   *keyword = pnstrdup(*p, len);
+	const char *start;
+	char	   *keyword = parse_keyword(reader, &start);
 	char	  **items;
 	int			count;
 
-	*p += len;
 	if (strstr(later->seen.data, psprintf(" %s ", keyword)) != NULL)
-		reject_text(text, start);
+		reject_text(reader, start);
 	appendStringInfo(&later->seen, " %s ", keyword);
-	items = parse_items(text, p, &count);
+	items = parse_items(reader, &count);
 	for (int category = 0; category < STAGE_CATEGORIES; category++)
 	{
 		if (strcmp(keyword, clause_of_category[category]) != 0)
 			continue;
 		if (lifecycle->stage_count > 0 && (int) lifecycle->stages[lifecycle->stage_count - 1].category >= category)
-			reject_text(text, start);
+			reject_text(reader, start);
 		for (int i = 0; i < count; i++)
 			add_stage(lifecycle, items[i], category);
 		return;
@@ -1244,68 +982,65 @@ parse_clause(const char *text, const char **p, Lifecycle *lifecycle, Clauses *la
 		later->step_windows = count;
 	}
 	else if (count != 1)
-		reject_text(text, start);
+		reject_text(reader, start);
 	else if (strcmp(keyword, "skip") == 0)
-		lifecycle->skip = word_index(lifecycle, keyword, items[0], skip_words);
+		lifecycle->skip = word_index(TYPE_NAME, lifecycle->name, keyword, items[0], skip_words);
 	else if (strcmp(keyword, "attempt") == 0)
-		lifecycle->attempt = word_index(lifecycle, keyword, items[0], attempt_words);
+		lifecycle->attempt = word_index(TYPE_NAME, lifecycle->name, keyword, items[0], attempt_words);
 	else if (strcmp(keyword, "times") == 0)
-		lifecycle->times = word_index(lifecycle, keyword, items[0], times_words);
+		lifecycle->times = word_index(TYPE_NAME, lifecycle->name, keyword, items[0], times_words);
 	else if (strcmp(keyword, "visits") == 0)
-		lifecycle->visits = word_index(lifecycle, keyword, items[0], visits_words);
+		lifecycle->visits = word_index(TYPE_NAME, lifecycle->name, keyword, items[0], visits_words);
 	else if (strcmp(keyword, "unknown") == 0)
-		lifecycle->unknown = word_index(lifecycle, keyword, items[0], unknown_words);
+		lifecycle->unknown = word_index(TYPE_NAME, lifecycle->name, keyword, items[0], unknown_words);
 	else if (strcmp(keyword, "within") == 0)
-		parse_window(text, items[0], &lifecycle->within);
+		parse_window(reader, items[0], &lifecycle->within);
 	else if (strcmp(keyword, "entry_from") == 0)
-		lifecycle->entry_from = parse_entry(text, items[0]);
+		lifecycle->entry_from = parse_entry(reader, items[0]);
 	else if (strcmp(keyword, "entry_before") == 0)
-		lifecycle->entry_to = parse_entry(text, items[0]);
+		lifecycle->entry_to = parse_entry(reader, items[0]);
 	else if (strcmp(keyword, "time_zone") == 0)
 		lifecycle->time_zone = zone_name(items[0]);
 	else
-		reject_text(text, start);
+		reject_text(reader, start);
 }
 
 Datum
 revacct_lifecycle_in(PG_FUNCTION_ARGS)
 {
-	const char *text = PG_GETARG_CSTRING(0);
-	const char *p = text;
-	Lifecycle  *lifecycle = empty_lifecycle(parse_name(text, &p));
-	Clauses		later = {0};
-	int			steps = 0;
+	TextReader reader = {
+		PG_GETARG_CSTRING(0),
+		PG_GETARG_CSTRING(0),
+		TYPE_NAME,
+		"Make a lifecycle with the function lifecycle(name, stages => ..., won => ..., ...).",
+	};
+	Lifecycle *lifecycle = empty_lifecycle(parse_name(&reader));
+	Clauses	   later = {0};
+	int		   steps = 0;
 
 	initStringInfo(&later.seen);
-	if (*p != ':')
-		reject_text(text, p);
+	if (*reader.p != ':')
+		reject_text(&reader, reader.p);
 	do
 	{
-		p++;
-		parse_clause(text, &p, lifecycle, &later);
-	} while (*p == ';');
-	if (*p != '\0')
-		reject_text(text, p);
+		reader.p++;
+		parse_clause(&reader, lifecycle, &later);
+	} while (*reader.p == ';');
+	if (*reader.p != '\0')
+		reject_text(&reader, reader.p);
 	set_marks(lifecycle, later.marks, later.mark_lists);
 	for (int i = 0; i < lifecycle->stage_count; i++)
 		steps += lifecycle->stages[i].category <= CATEGORY_WON;
 	if (later.step_within != NULL)
 	{
 		if (later.step_windows != steps)
-			reject_text(text, later.step_within[0]);
+			reject_text(&reader, later.step_within[0]);
 		lifecycle->step_within = palloc0(sizeof(Window) * steps);
 		for (int i = 0; i < steps; i++)
-			parse_window(text, later.step_within[i], &lifecycle->step_within[i]);
+			parse_window(&reader, later.step_within[i], &lifecycle->step_within[i]);
 	}
 	finish_lifecycle(lifecycle);
 	return lifecycle_as_value(lifecycle);
-}
-
-/* The stored bytes. */
-Datum
-revacct_lifecycle_send(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_DATUM(PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(0))));
 }
 
 Datum
@@ -1339,43 +1074,6 @@ revacct_lifecycle_mark(PG_FUNCTION_ARGS)
 					 "a stage",
 					 "Add the stage, or make the lifecycle with unknown => 'count' to count such marks apart.");
 	PG_RETURN_INT32(UNKNOWN_MARK);
-}
-
-Datum
-revacct_lifecycle_fingerprint(PG_FUNCTION_ARGS)
-{
-	Size length;
-
-	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(lifecycle_fingerprint(PG_GETARG_DATUM(0), &length))));
-}
-
-/* Two lifecycles are the same if their fingerprints are. */
-static bool
-are_equal(FunctionCallInfo fcinfo)
-{
-	Size length;
-
-	return lifecycle_fingerprint(PG_GETARG_DATUM(0), &length) == lifecycle_fingerprint(PG_GETARG_DATUM(1), &length);
-}
-
-Datum
-revacct_lifecycle_eq(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(are_equal(fcinfo));
-}
-
-Datum
-revacct_lifecycle_ne(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_BOOL(!are_equal(fcinfo));
-}
-
-Datum
-revacct_lifecycle_hash(PG_FUNCTION_ARGS)
-{
-	Size length;
-
-	PG_RETURN_INT32((int32) (lifecycle_fingerprint(PG_GETARG_DATUM(0), &length) >> 32));
 }
 
 /* entered(journey, lifecycle, stage): the first time a mark of the stage was set. */

@@ -5,13 +5,13 @@
 #ifndef REVACCT_LIFECYCLE_H
 #define REVACCT_LIFECYCLE_H
 
+#include "definition.h"
 #include "journey.h"
 
 #include "pgtime.h"
 
 #define MAX_STEPS 64
 #define MAX_STAGES 256
-#define MAX_NAME_BYTES 255
 
 /* What a stage means for the subject that enters it; the order is stage order and part of the stored format. */
 typedef enum StageCategory
@@ -129,29 +129,9 @@ extern void		   cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum
 extern Lifecycle  *decode_lifecycle(Datum datum);
 extern Lifecycle  *decode_lifecycle_bytes(const void *bytes, Size length, ByteSource source);
 extern void		   check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
-extern char		  *fingerprint_text(uint64 fingerprint);
-extern void		   report_definition_mismatch(uint64 a, uint64 b) pg_attribute_noreturn();
-extern void		   report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b) pg_attribute_noreturn();
 extern TimestampTz window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start);
 extern int		   stage_by_name(const Lifecycle *lifecycle, const char *name);
 extern int		   step_by_name(const Lifecycle *lifecycle, const char *name);
-
-#define LIFECYCLE_HEADER_BYTES 9 /* version, fingerprint */
-
-/* The fingerprint of a lifecycle value without reading the rest; also its length in bytes. */
-static inline uint64
-lifecycle_fingerprint(Datum datum, Size *length)
-{
-	ByteReader reader;
-	uint64	   fingerprint;
-
-	reader_over_datum(&reader, datum, "lifecycle");
-	*length = reader.end - reader.p;
-	if (unlikely(*length < LIFECYCLE_HEADER_BYTES))
-		broken(&reader);
-	memcpy(&fingerprint, reader.p + 1, sizeof(fingerprint));
-	return pg_ntoh64(fingerprint);
-}
 
 static inline CallCache *
 call_cache(FunctionCallInfo fcinfo)
@@ -167,7 +147,7 @@ lifecycle_for_call(FunctionCallInfo fcinfo, Datum datum)
 {
 	CallCache *cache = call_cache(fcinfo);
 	Size	   length;
-	uint64	   fingerprint = lifecycle_fingerprint(datum, &length);
+	uint64	   fingerprint = definition_fingerprint(datum, &length);
 
 	if (unlikely(cache->lifecycle == NULL || cache->fingerprint != fingerprint || cache->length != length))
 		cache_lifecycle(cache, fcinfo, datum);

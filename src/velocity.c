@@ -368,7 +368,7 @@ static void
 reject_merge(const VelocityState *state, uint64 fingerprint, TimestampTz as_of, TimestampTz since)
 {
 	if (state->fingerprint != fingerprint)
-		report_definition_mismatch(state->fingerprint, fingerprint);
+		report_definition_mismatch("lifecycles", state->fingerprint, fingerprint);
 	if (state->as_of != as_of)
 		report_instant_mismatch("as_of", state->as_of, as_of);
 	report_instant_mismatch("since", state->since, since);
@@ -1152,7 +1152,7 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 			continue;
 		open_summary(&stored, stored_summary(element));
 		if (count > 0 && stored.fingerprint != fingerprint)
-			report_definition_mismatch(fingerprint, stored.fingerprint);
+			report_definition_mismatch("lifecycles", fingerprint, stored.fingerprint);
 		fingerprint = stored.fingerprint;
 		tables[count++] =
 			*block_as_table(nth_block(stored.blocks, measured_stage(stored.lifecycle, PG_GETARG_TEXT_PP(1))));
