@@ -1,9 +1,46 @@
 --
--- types.sql: the five values.
+-- types.sql: the values.
 --
 -- A definition says what marks mean, a journey says what happened, a summary says what that measures.
 -- How each is stored: the comment at the head of its file in src/.
 --
+
+CREATE TYPE business_calendar;
+
+CREATE FUNCTION business_calendar_in(cstring)
+RETURNS business_calendar
+AS 'MODULE_PATHNAME', 'revacct_calendar_in'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION business_calendar_in(cstring) IS
+'Text input of business_calendar.';
+
+CREATE FUNCTION business_calendar_out(business_calendar)
+RETURNS cstring
+AS 'MODULE_PATHNAME', 'revacct_calendar_out'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION business_calendar_out(business_calendar) IS
+'Text output of business_calendar.';
+
+CREATE FUNCTION business_calendar_recv(internal)
+RETURNS business_calendar
+AS 'MODULE_PATHNAME', 'revacct_calendar_recv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION business_calendar_recv(internal) IS
+'Binary input of business_calendar.';
+
+CREATE FUNCTION business_calendar_send(business_calendar)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'revacct_definition_send'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION business_calendar_send(business_calendar) IS
+'Binary output of business_calendar.';
+
+CREATE TYPE business_calendar (
+    INPUT = business_calendar_in, OUTPUT = business_calendar_out, RECEIVE = business_calendar_recv, SEND = business_calendar_send,
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
+);
+COMMENT ON TYPE business_calendar IS
+'A definition: when a team is open, by weekly rows, shifts, breaks and holidays in a time zone, or the union or intersection of such. Made by business_calendar(); immutable; known by its fingerprint. Its text form can be read back.';
 
 CREATE TYPE lifecycle;
 
