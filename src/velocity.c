@@ -2,20 +2,11 @@
  * velocity.c
  *	  stage_velocity: how long subjects stay in each stage, counting those who are still there.
  *
- * Stored form:
- *	version byte
- *	flags						1: since
- *	as_of, since				zigzag varints
- *	lifecycle					varint length and bytes
- *	subjects, unknown marks		varints
- *	for each open or active stage, a block of durations (durations.h)
- *
- * Working state: VelocityState, then a stored form, then entries that are not part of it yet. Once there are enough of
- * them, they are sorted into the stored form in one go, which costs a few nanoseconds each: cheaper than finding a place
- * for each as it comes, and as compact as the stored form itself.
+ * A velocity summary is a tally (tally.h): two counters, subjects and unknown marks, and for each open or active stage a
+ * block of durations.
  */
-#include "durations.h"
 #include "pack.h"
+#include "tally.h"
 #include "visits.h"
 
 #include <math.h>
@@ -28,47 +19,20 @@
 #include "utils/builtins.h"
 
 #define TYPE_NAME "velocity_summary"
-#define HAS_SINCE 0x01
-#define ENTRIES_PER_STAGE 2048 /* at most so many wait, for each stage: 32 kB */
-#define MIN_ENTRIES 64
 
-typedef struct VelocityState
+enum
 {
-	int32		vl_len_;	 /* capacity */
-	uint8		header;		 /* WORKING_BIT | version */
-	uint8		stage_count; /* open and active stages */
-	uint16		reserved;
-	uint64		fingerprint;
-	TimestampTz as_of;
-	TimestampTz since;		   /* DT_NOBEGIN if not given */
-	uint64		subjects;	   /* of the waiting entries */
-	uint64		unknown_marks; /* likewise */
-	uint32		stored_length;
-	uint32		waiting; /* entries, after the stored form, aligned */
-	char		data[FLEXIBLE_ARRAY_MEMBER];
-} VelocityState;
+	COUNT_SUBJECTS,
+	COUNT_UNKNOWN_MARKS,
+	COUNTERS
+};
 
-StaticAssertDecl(offsetof(VelocityState, header) == VARHDRSZ, "the header byte is the first payload byte");
-StaticAssertDecl(offsetof(VelocityState, data) % MAXIMUM_ALIGNOF == 0, "entries are aligned");
-
-/* A stored form, taken apart. */
-typedef struct StoredVelocity
-{
-	Lifecycle	*lifecycle; /* NULL if not asked for */
-	uint64		 fingerprint;
-	const uint8 *definition;
-	Size		 definition_length;
-	TimestampTz	 as_of;
-	TimestampTz	 since;
-	uint64		 subjects;
-	uint64		 unknown_marks;
-	ByteReader	 blocks;
-} StoredVelocity;
+static const TallyType velocity_type = {TYPE_NAME, "lifecycles", COUNTERS, TALLY_SINCE};
 
 typedef struct VelocityRun
 {
-	VisitRun	   run; /* first, so that the callback finds the rest */
-	VelocityState *state;
+	VisitRun run; /* first, so that the callback finds the rest */
+	Tally	*tally;
 } VelocityRun;
 
 PG_FUNCTION_INFO_V1(revacct_velocity_add_journey);
@@ -100,199 +64,16 @@ PG_FUNCTION_INFO_V1(revacct_velocity_log_rank);
 PG_FUNCTION_INFO_V1(revacct_velocity_stages);
 PG_FUNCTION_INFO_V1(revacct_velocity_stage_spans);
 
-/*
- * The stored form
- */
-
-static void
-append_head(StringInfo out, const StoredVelocity *stored)
-{
-	appendStringInfoChar(out, REVACCT_VERSION_BYTE);
-	appendStringInfoChar(out, stored->since != DT_NOBEGIN ? HAS_SINCE : 0);
-	append_varint(out, zigzag(stored->as_of));
-	if (stored->since != DT_NOBEGIN)
-		append_varint(out, zigzag(stored->since));
-	append_varint(out, stored->definition_length);
-	appendBinaryStringInfo(out, (const char *) stored->definition, stored->definition_length);
-	append_varint(out, stored->subjects);
-	append_varint(out, stored->unknown_marks);
-}
-
-static void
-read_head(StoredVelocity *stored, ByteReader reader)
-{
-	uint8 version = read_byte(&reader);
-	uint8 flags;
-
-	if (version != REVACCT_VERSION_BYTE)
-		report_newer_version(TYPE_NAME, version);
-	flags = read_byte(&reader);
-	stored->as_of = unzigzag(read_varint(&reader));
-	stored->since = flags & HAS_SINCE ? unzigzag(read_varint(&reader)) : DT_NOBEGIN;
-	if ((flags & ~HAS_SINCE) || !IS_VALID_TIMESTAMP(stored->as_of) ||
-		((flags & HAS_SINCE) && !IS_VALID_TIMESTAMP(stored->since)))
-		broken(&reader);
-	stored->definition_length = read_bounded(&reader, reader.end - reader.p);
-	stored->definition = read_bytes(&reader, stored->definition_length);
-	if (stored->definition_length < 9)
-		broken(&reader);
-	memcpy(&stored->fingerprint, stored->definition + 1, sizeof(stored->fingerprint));
-	stored->fingerprint = pg_ntoh64(stored->fingerprint);
-	stored->subjects = read_varint(&reader);
-	stored->unknown_marks = read_varint(&reader);
-	stored->blocks = reader;
-	stored->lifecycle = NULL;
-}
-
-static Datum
-definition_value(const StoredVelocity *stored)
-{
-	StringInfoData bytes;
-
-	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, (const char *) stored->definition, stored->definition_length);
-	return bytes_as_varlena(&bytes);
-}
-
 static int
 measured_stages(const Lifecycle *lifecycle)
 {
 	return lifecycle->step_count - (lifecycle->won_step >= 0);
 }
 
-static ByteReader
-stored_part(const VelocityState *state)
-{
-	ByteReader reader = {(const uint8 *) state->data,
-						 (const uint8 *) state->data + state->stored_length,
-						 TYPE_NAME,
-						 BYTES_STORED};
-
-	return reader;
-}
-
-static inline DurationEntry *
-entries_of(const VelocityState *state)
-{
-	return (DurationEntry *) (state->data + MAXALIGN(state->stored_length));
-}
-
-static inline Size
-entry_capacity(const VelocityState *state)
-{
-	return (VARSIZE(state) - ((char *) entries_of(state) - (char *) state)) / sizeof(DurationEntry);
-}
-
-/* A state whose stored form is given, with room for that many entries. */
-static VelocityState *
-new_state(const StringInfoData *stored, int stage_count, uint64 fingerprint, TimestampTz as_of, TimestampTz since,
-		  Size entries)
-{
-	Size		   size = offsetof(VelocityState, data) + MAXALIGN(stored->len) + entries * sizeof(DurationEntry);
-	VelocityState *state = palloc0(size);
-
-	SET_VARSIZE(state, size);
-	state->header = WORKING_BIT | REVACCT_VERSION_BYTE;
-	state->stage_count = stage_count;
-	state->fingerprint = fingerprint;
-	state->as_of = as_of;
-	state->since = since;
-	state->stored_length = stored->len;
-	memcpy(state->data, stored->data, stored->len);
-	return state;
-}
-
-/* Put entries in order of stage, others kept as they are; starts gets where each stage begins. */
-static DurationEntry *
-by_stage(const VelocityState *state, int *starts)
-{
-	const DurationEntry *entries = entries_of(state);
-	DurationEntry		*sorted = palloc(sizeof(DurationEntry) * Max(state->waiting, 1));
-	int					 next[MAX_STEPS + 1];
-
-	memset(starts, 0, sizeof(int) * (MAX_STEPS + 1));
-	for (uint32 i = 0; i < state->waiting; i++)
-		starts[entries[i].stage + 1]++;
-	for (int stage = 1; stage <= MAX_STEPS; stage++)
-		starts[stage] += starts[stage - 1];
-	memcpy(next, starts, sizeof(next));
-	for (uint32 i = 0; i < state->waiting; i++)
-		sorted[next[entries[i].stage]++] = entries[i];
-	return sorted;
-}
-
-/* The stored form of a state with everything in it. */
-static void
-append_all(StringInfo out, const VelocityState *state)
-{
-	StoredVelocity stored;
-	DurationEntry *entries;
-	int			   starts[MAX_STEPS + 1];
-
-	read_head(&stored, stored_part(state));
-	stored.subjects += state->subjects;
-	stored.unknown_marks += state->unknown_marks;
-	append_head(out, &stored);
-	entries = by_stage(state, starts);
-	for (int stage = 0; stage < state->stage_count; stage++)
-	{
-		int		   count = starts[stage + 1] - starts[stage];
-		ByteReader block = read_block(&stored.blocks);
-
-		if (count > 0)
-			append_entries(out, block, entries + starts[stage], count);
-		else
-			appendBinaryStringInfo(out, (const char *) block.p, block.end - block.p);
-	}
-	pfree(entries);
-}
-
-/* The same state with nothing waiting: in its place, if what it has become leaves room for entries. */
-static VelocityState *
-settled_state(VelocityState *state)
-{
-	StringInfoData bytes;
-
-	initStringInfo(&bytes);
-	append_all(&bytes, state);
-	if (offsetof(VelocityState, data) + MAXALIGN(bytes.len) + MIN_ENTRIES * sizeof(DurationEntry) <= VARSIZE(state))
-	{
-		memcpy(state->data, bytes.data, bytes.len);
-		state->stored_length = bytes.len;
-		state->subjects = state->unknown_marks = 0;
-		state->waiting = 0;
-	}
-	else
-		state = new_state(&bytes,
-						  state->stage_count,
-						  state->fingerprint,
-						  state->as_of,
-						  state->since,
-						  entry_capacity(state));
-	pfree(bytes.data);
-	return state;
-}
-
-static pg_noinline VelocityState *
-room_for_entry(VelocityState *state)
-{
-	if (state->waiting >= (uint32) ENTRIES_PER_STAGE * state->stage_count)
-		return settled_state(state);
-	return grown_state(state, (char *) (entries_of(state) + state->waiting + 1) - (char *) state);
-}
-
 static inline void
 add_entry(VelocityRun *run, int64 duration, int stage, int slot)
 {
-	VelocityState *state = run->state;
-	DurationEntry *entry;
-
-	if (unlikely(state->waiting >= entry_capacity(state)))
-		run->state = state = room_for_entry(state);
-	entry = &entries_of(state)[state->waiting++];
-	entry->duration = duration;
-	entry->stage = stage;
-	entry->slot = slot;
+	add_duration(&velocity_type, &run->tally, duration, stage, slot);
 }
 
 /*
@@ -360,48 +141,29 @@ static void
 read_into(VelocityRun *velocity, History *history)
 {
 	run_visits(&velocity->run, history);
-	velocity->state->subjects++;
-	velocity->state->unknown_marks += velocity->run.unknown_marks;
+	tally_counters(velocity->tally)[COUNT_SUBJECTS]++;
+	tally_counters(velocity->tally)[COUNT_UNKNOWN_MARKS] += velocity->run.unknown_marks;
 }
 
-static void
-reject_merge(const VelocityState *state, uint64 fingerprint, TimestampTz as_of, TimestampTz since)
+/* What a summary of these is made under. */
+static TallyForm
+form_of(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, TimestampTz since)
 {
-	if (state->fingerprint != fingerprint)
-		report_definition_mismatch("lifecycles", state->fingerprint, fingerprint);
-	if (state->as_of != as_of)
-		report_instant_mismatch("as_of", state->as_of, as_of);
-	report_instant_mismatch("since", state->since, since);
-}
-
-static inline void
-check_same(const VelocityState *state, uint64 fingerprint, TimestampTz as_of, TimestampTz since)
-{
-	if (unlikely(state->fingerprint != fingerprint || state->as_of != as_of || state->since != since))
-		reject_merge(state, fingerprint, as_of, since);
-}
-
-/* The state of an aggregate that has read nothing yet. */
-static VelocityState *
-empty_state(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, TimestampTz since)
-{
-	StoredVelocity stored = {0};
-	StringInfoData bytes;
-	ByteReader	   reader;
+	static uint64 nothing[COUNTERS] = {0};
+	TallyForm	  form = {0};
+	ByteReader	  reader;
 
 	reader_over_datum(&reader, definition, "lifecycle");
-	stored.definition = reader.p;
-	stored.definition_length = reader.end - reader.p;
-	stored.as_of = as_of;
-	stored.since = since;
-	initStringInfo(&bytes);
-	append_head(&bytes, &stored);
-	for (int stage = 0; stage < measured_stages(lifecycle); stage++)
-		append_empty_block(&bytes);
-	return new_state(&bytes, measured_stages(lifecycle), lifecycle->fingerprint, as_of, since, 8);
+	form.definition = reader.p;
+	form.definition_length = reader.end - reader.p;
+	form.fingerprint = lifecycle->fingerprint;
+	form.flags = since != DT_NOBEGIN ? TALLY_SINCE : 0;
+	form.as_of = as_of;
+	form.since = since;
+	form.counter_count = COUNTERS;
+	form.counters = nothing;
+	return form;
 }
-
-static VelocityState *state_argument(FunctionCallInfo fcinfo);
 
 /*
  * Set up a transition with a lifecycle in argument 2, as_of in argument 3 and perhaps since in argument 4.
@@ -414,6 +176,7 @@ begin_transition(FunctionCallInfo fcinfo)
 	Lifecycle	*lifecycle;
 	TimestampTz	 as_of;
 	TimestampTz	 since;
+	TallyForm	 form;
 
 	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		ereport(ERROR,
@@ -432,15 +195,16 @@ begin_transition(FunctionCallInfo fcinfo)
 	velocity->run.as_of = as_of;
 	velocity->run.since = since;
 	velocity->run.end_attempt = take_visits;
+	form = form_of(lifecycle, PG_GETARG_DATUM(2), as_of, since);
 	if (likely(!PG_ARGISNULL(0)))
 	{
-		velocity->state = state_argument(fcinfo);
-		check_same(velocity->state, lifecycle->fingerprint, as_of, since);
+		velocity->tally = tally_argument(fcinfo, &velocity_type);
+		check_same_tally(&velocity_type, velocity->tally, &form);
 	}
 	else
 	{
 		check_visit_options(lifecycle, as_of, since);
-		velocity->state = empty_state(lifecycle, PG_GETARG_DATUM(2), as_of, since);
+		velocity->tally = new_tally(&velocity_type, &form, measured_stages(lifecycle));
 	}
 	return velocity;
 }
@@ -460,7 +224,7 @@ revacct_velocity_add_journey(PG_FUNCTION_ARGS)
 	history = &call_cache(fcinfo)->history;
 	read_history(history, PG_GETARG_DATUM(1));
 	read_into(velocity, history);
-	PG_RETURN_POINTER(velocity->state);
+	PG_RETURN_POINTER(velocity->tally);
 }
 
 /* Transition of stage_velocity(journey_pack, lifecycle, as_of [, since]). */
@@ -481,87 +245,7 @@ revacct_velocity_add_pack(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		read_into(velocity, history);
 	}
-	PG_RETURN_POINTER(velocity->state);
-}
-
-/*
- * Merging
- */
-
-static const VelocityState *
-working_state(Datum datum, const ByteReader *reader)
-{
-	const VelocityState *state = (const VelocityState *) PG_DETOAST_DATUM(datum);
-
-	if (VARSIZE(state) < offsetof(VelocityState, data) || state->stage_count > MAX_STEPS ||
-		state->stored_length > VARSIZE(state) - offsetof(VelocityState, data) || state->waiting > entry_capacity(state))
-		broken(reader);
-	for (uint32 i = 0; i < state->waiting; i++)
-		if (entries_of(state)[i].stage >= state->stage_count || entries_of(state)[i].slot >= DURATION_SLOTS ||
-			entries_of(state)[i].duration < 0)
-			broken(reader);
-	return state;
-}
-
-/* The stored form of any summary. */
-static ByteReader
-stored_summary(Datum datum)
-{
-	ByteReader reader;
-
-	reader_over_datum(&reader, datum, TYPE_NAME);
-	if (is_working(&reader))
-	{
-		StringInfoData bytes;
-
-		initStringInfo(&bytes);
-		append_all(&bytes, working_state(datum, &reader));
-		reader.p = (const uint8 *) bytes.data;
-		reader.end = reader.p + bytes.len;
-	}
-	return reader;
-}
-
-static int
-count_blocks(ByteReader blocks)
-{
-	int count = 0;
-
-	while (blocks.p < blocks.end)
-	{
-		read_block(&blocks);
-		count++;
-	}
-	return count;
-}
-
-/* A state made of stored bytes. */
-static VelocityState *
-state_of_stored(ByteReader reader)
-{
-	StoredVelocity stored;
-	StringInfoData bytes;
-	int			   stages;
-
-	read_head(&stored, reader);
-	stages = count_blocks(stored.blocks);
-	if (stages > MAX_STEPS)
-		broken(&reader);
-	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, (const char *) reader.p, reader.end - reader.p);
-	return new_state(&bytes, stages, stored.fingerprint, stored.as_of, stored.since, 8);
-}
-
-/* The state in argument 0, ready to be changed: made of it if it is a finished value. */
-static VelocityState *
-state_argument(FunctionCallInfo fcinfo)
-{
-	ByteReader reader;
-
-	if (likely(has_state_in_place(fcinfo)))
-		return (VelocityState *) PG_GETARG_POINTER(0);
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	return is_working(&reader) ? writable_state(fcinfo, 0) : state_of_stored(reader);
+	PG_RETURN_POINTER(velocity->tally);
 }
 
 /*
@@ -570,130 +254,42 @@ state_argument(FunctionCallInfo fcinfo)
 Datum
 revacct_velocity_add_summary(PG_FUNCTION_ARGS)
 {
-	VelocityState *state;
-	StoredVelocity more;
-	StoredVelocity stored;
-	StringInfoData bytes;
-	ByteReader	   reader;
-	int			   stages;
-
-	if (PG_ARGISNULL(1))
-		return unchanged_state(fcinfo);
-	reader = stored_summary(PG_GETARG_DATUM(1));
-	read_head(&more, reader);
-	stages = count_blocks(more.blocks);
-	if (stages > MAX_STEPS)
-		broken(&reader);
-	initStringInfo(&bytes);
-	if (PG_ARGISNULL(0))
-		PG_RETURN_POINTER(state_of_stored(reader));
-	state = state_argument(fcinfo);
-	check_same(state, more.fingerprint, more.as_of, more.since);
-	if (state->waiting > 0 || state->subjects > 0)
-		state = settled_state(state);
-	read_head(&stored, stored_part(state));
-	stored.subjects += more.subjects;
-	stored.unknown_marks += more.unknown_marks;
-	append_head(&bytes, &stored);
-	for (int stage = 0; stage < stages; stage++)
-	{
-		ByteReader block = read_block(&stored.blocks);
-
-		CHECK_FOR_INTERRUPTS();
-		append_merged(&bytes, block, read_block(&more.blocks));
-	}
-	PG_RETURN_POINTER(new_state(&bytes, stages, state->fingerprint, state->as_of, state->since, 0));
+	return tally_add_summary(fcinfo, &velocity_type);
 }
 
 /* Final function: the stored form. Leaves the state as it was. */
 Datum
 revacct_velocity_final(PG_FUNCTION_ARGS)
 {
-	ByteReader	   reader = stored_summary(PG_GETARG_DATUM(0));
-	StringInfoData bytes;
-
-	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, (const char *) reader.p, reader.end - reader.p);
-	return bytes_as_varlena(&bytes);
+	return tally_final(fcinfo, &velocity_type);
 }
 
 /*
  * Text and binary form: the stored bytes
  */
 
-/* A summary with its lifecycle and one block for each of its stages. */
-static void
-open_summary(StoredVelocity *stored, ByteReader reader)
+/* A summary taken apart, with its lifecycle and one block for each of its stages. */
+static Lifecycle *
+open_summary(TallyForm *form, ByteReader reader)
 {
-	read_head(stored, reader);
-	stored->lifecycle = decode_lifecycle_bytes(stored->definition, stored->definition_length, reader.source);
-	if (count_blocks(stored->blocks) != measured_stages(stored->lifecycle))
+	Lifecycle *lifecycle;
+
+	read_tally(&velocity_type, form, reader);
+	lifecycle = decode_lifecycle_bytes(form->definition, form->definition_length, reader.source);
+	if (count_blocks(form->blocks) != measured_stages(lifecycle))
 		broken(&reader);
-}
-
-/* No more may be at risk, or leave, than came. */
-static bool
-is_consistent(const DurationTable *table)
-{
-	int64 late = 0;
-	int64 others = 0;
-	int64 left = 0;
-	int64 entered = 0;
-
-	for (int i = 0; i < table->nrows; i++)
-	{
-		const DurationRow *row = &table->rows[i];
-
-		if (pg_add_s64_overflow(late, row->late_entries, &late) || pg_add_s64_overflow(others, row->censored, &others))
-			return false;
-		for (int kind = 0; kind < EXIT_KINDS; kind++)
-			if (pg_add_s64_overflow(others, row->exits[kind], &others))
-				return false;
-	}
-	if (late > others)
-		return false;
-	entered = others - late;
-	for (int i = 0; i < table->nrows; i++)
-	{
-		const DurationRow *row = &table->rows[i];
-
-		left += row->censored;
-		for (int kind = 0; kind < EXIT_KINDS; kind++)
-			left += row->exits[kind];
-		/* in a bin, some may come late and leave at once */
-		if (left > entered + (row->low < row->high ? row->late_entries : 0))
-			return false;
-		entered += row->late_entries;
-	}
-	return true;
+	return lifecycle;
 }
 
 static Datum
 checked_summary(const StringInfoData *bytes)
 {
-	ByteReader	   reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
-	StoredVelocity stored;
-	StringInfoData again;
-	StringInfoData empty;
+	ByteReader reader = {(uint8 *) bytes->data, (uint8 *) bytes->data + bytes->len, TYPE_NAME, BYTES_RECEIVED};
+	TallyForm  form;
 
-	open_summary(&stored, reader);
-	check_lifecycle_bytes((const char *) stored.definition, stored.definition_length, BYTES_RECEIVED);
-	if (stored.since != DT_NOBEGIN && stored.since >= stored.as_of)
-		broken(&reader);
-	initStringInfo(&again);
-	initStringInfo(&empty);
-	append_empty_block(&empty);
-	append_head(&again, &stored);
-	while (stored.blocks.p < stored.blocks.end)
-	{
-		ByteReader block = read_block(&stored.blocks);
-		ByteReader nothing = {(uint8 *) empty.data, (uint8 *) empty.data + empty.len, TYPE_NAME, BYTES_RECEIVED};
-
-		if (!is_consistent(block_as_table(block)))
-			broken(&reader);
-		append_merged(&again, block, nothing);
-	}
-	if (again.len != bytes->len || memcmp(again.data, bytes->data, again.len) != 0)
+	open_summary(&form, reader);
+	check_lifecycle_bytes((const char *) form.definition, form.definition_length, BYTES_RECEIVED);
+	if ((form.since != DT_NOBEGIN && form.since >= form.as_of) || !is_tally_canonical(&velocity_type, &form, bytes))
 		broken(&reader);
 	return bytes_as_varlena(bytes);
 }
@@ -730,16 +326,6 @@ revacct_velocity_recv(PG_FUNCTION_ARGS)
  * Questions
  */
 
-static ByteReader
-nth_block(ByteReader blocks, int n)
-{
-	ByteReader block = read_block(&blocks);
-
-	while (n-- > 0)
-		block = read_block(&blocks);
-	return block;
-}
-
 /* The index of an open or active stage, by name. */
 static int
 measured_stage(const Lifecycle *lifecycle, text *argument)
@@ -759,10 +345,10 @@ measured_stage(const Lifecycle *lifecycle, text *argument)
 static DurationTable *
 table_argument(FunctionCallInfo fcinfo)
 {
-	StoredVelocity stored;
+	TallyForm  form;
+	Lifecycle *lifecycle = open_summary(&form, stored_tally(&velocity_type, PG_GETARG_DATUM(0)));
 
-	open_summary(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	return block_as_table(nth_block(stored.blocks, measured_stage(stored.lifecycle, PG_GETARG_TEXT_PP(1))));
+	return block_as_table(nth_block(form.blocks, measured_stage(lifecycle, PG_GETARG_TEXT_PP(1))));
 }
 
 static int
@@ -871,49 +457,46 @@ revacct_velocity_exits(PG_FUNCTION_ARGS)
 		count_exits(table_argument(fcinfo), PG_ARGISNULL(2) ? EXIT_ANY : exit_argument(PG_GETARG_TEXT_PP(2))));
 }
 
+/* The summary in argument 0, taken apart. */
+static TallyForm
+form_argument(FunctionCallInfo fcinfo)
+{
+	TallyForm form;
+
+	read_tally(&velocity_type, &form, stored_tally(&velocity_type, PG_GETARG_DATUM(0)));
+	return form;
+}
+
 Datum
 revacct_velocity_lifecycle(PG_FUNCTION_ARGS)
 {
-	StoredVelocity stored;
+	TallyForm form = form_argument(fcinfo);
 
-	read_head(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	return definition_value(&stored);
+	return definition_of_tally(&form);
 }
 
 Datum
 revacct_velocity_fingerprint(PG_FUNCTION_ARGS)
 {
-	StoredVelocity stored;
-
-	read_head(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(stored.fingerprint)));
+	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(form_argument(fcinfo).fingerprint)));
 }
 
 Datum
 revacct_velocity_as_of(PG_FUNCTION_ARGS)
 {
-	StoredVelocity stored;
-
-	read_head(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	PG_RETURN_TIMESTAMPTZ(stored.as_of);
+	PG_RETURN_TIMESTAMPTZ(form_argument(fcinfo).as_of);
 }
 
 Datum
 revacct_velocity_subjects(PG_FUNCTION_ARGS)
 {
-	StoredVelocity stored;
-
-	read_head(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	PG_RETURN_INT64(stored.subjects);
+	PG_RETURN_INT64(form_argument(fcinfo).counters[COUNT_SUBJECTS]);
 }
 
 Datum
 revacct_velocity_unknown_marks(PG_FUNCTION_ARGS)
 {
-	StoredVelocity stored;
-
-	read_head(&stored, stored_summary(PG_GETARG_DATUM(0)));
-	PG_RETURN_INT64(stored.unknown_marks);
+	PG_RETURN_INT64(form_argument(fcinfo).counters[COUNT_UNKNOWN_MARKS]);
 }
 
 static void
@@ -1146,16 +729,16 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 
 	while (array_iterate(iterator, &element, &isnull))
 	{
-		StoredVelocity stored;
+		TallyForm  form;
+		Lifecycle *lifecycle;
 
 		if (isnull)
 			continue;
-		open_summary(&stored, stored_summary(element));
-		if (count > 0 && stored.fingerprint != fingerprint)
-			report_definition_mismatch("lifecycles", fingerprint, stored.fingerprint);
-		fingerprint = stored.fingerprint;
-		tables[count++] =
-			*block_as_table(nth_block(stored.blocks, measured_stage(stored.lifecycle, PG_GETARG_TEXT_PP(1))));
+		lifecycle = open_summary(&form, stored_tally(&velocity_type, element));
+		if (count > 0 && form.fingerprint != fingerprint)
+			report_definition_mismatch("lifecycles", fingerprint, form.fingerprint);
+		fingerprint = form.fingerprint;
+		tables[count++] = *block_as_table(nth_block(form.blocks, measured_stage(lifecycle, PG_GETARG_TEXT_PP(1))));
 	}
 	result = log_rank(tables, count, EXIT_ANY);
 	add_column(&row, Float8GetDatum(result->chi_square), !result->defined);
@@ -1191,21 +774,21 @@ relative_error(const DurationTable *table)
 Datum
 revacct_velocity_stages(PG_FUNCTION_ARGS)
 {
-	double		   confidence = PG_GETARG_FLOAT8(1);
-	StoredVelocity stored;
-	RowBuilder	   row;
+	double	   confidence = PG_GETARG_FLOAT8(1);
+	TallyForm  form;
+	Lifecycle *lifecycle = open_summary(&form, stored_tally(&velocity_type, PG_GETARG_DATUM(0)));
+	RowBuilder row;
 
-	open_summary(&stored, stored_summary(PG_GETARG_DATUM(0)));
 	begin_rows(fcinfo, &row);
-	for (int stage = 0; stage < measured_stages(stored.lifecycle); stage++)
+	for (int stage = 0; stage < measured_stages(lifecycle); stage++)
 	{
-		DurationTable *table = block_as_table(read_block(&stored.blocks));
+		DurationTable *table = block_as_table(read_block(&form.blocks));
 		SurvivalCurve *curve = survival_curve(table, EXIT_ANY, confidence, LIMITS_LOG_LOG);
 		int64		   last = table->nrows > 0 ? table->rows[table->nrows - 1].at : 0;
 
 		add_column(&row, Int32GetDatum(stage + 1), false);
-		add_text(&row, stored.lifecycle->stages[stage].name);
-		add_text(&row, category_names[stored.lifecycle->stages[stage].category]);
+		add_text(&row, lifecycle->stages[stage].name);
+		add_text(&row, category_names[lifecycle->stages[stage].category]);
 		add_column(&row, Int64GetDatum(count_exits(table, EXIT_ANY) + count_censored(table)), false);
 		add_column(&row, Int64GetDatum(count_censored(table)), false);
 		for (int kind = 0; kind < EXIT_KINDS; kind++)
