@@ -59,7 +59,7 @@ RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'revacct_next_open'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION next_open(business_calendar, timestamptz) IS
-'at itself if it is open, else the next opening; NULL if there is none.';
+'The instant itself if it is open, else the next opening; NULL if there is none.';
 
 CREATE FUNCTION is_open(calendar business_calendar, at timestamptz)
 RETURNS boolean

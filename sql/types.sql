@@ -226,3 +226,77 @@ CREATE TYPE velocity_summary (
 );
 COMMENT ON TYPE velocity_summary IS
 'What stage_velocity measures: for each stage how long visits took and how they ended, open ones included. Exact up to 4,096 distinct durations a stage, then in bins that are within 1 %. Merged by rollup(), which refuses summaries of another lifecycle or time.';
+
+CREATE TYPE sla;
+
+CREATE FUNCTION sla_in(cstring)
+RETURNS sla
+AS 'MODULE_PATHNAME', 'revacct_sla_in'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sla_in(cstring) IS
+'Text input of sla.';
+
+CREATE FUNCTION sla_out(sla)
+RETURNS cstring
+AS 'MODULE_PATHNAME', 'revacct_sla_out'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sla_out(sla) IS
+'Text output of sla.';
+
+CREATE FUNCTION sla_recv(internal)
+RETURNS sla
+AS 'MODULE_PATHNAME', 'revacct_sla_recv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sla_recv(internal) IS
+'Binary input of sla.';
+
+CREATE FUNCTION sla_send(sla)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'revacct_definition_send'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sla_send(sla) IS
+'Binary output of sla.';
+
+CREATE TYPE sla (
+    INPUT = sla_in, OUTPUT = sla_out, RECEIVE = sla_recv, SEND = sla_send,
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
+);
+COMMENT ON TYPE sla IS
+'A definition: what the marks of a journey do to a clock, and the policies (target, calendar, warnings, escalations) by date, segment and owner. Made by sla(); immutable; known by its fingerprint. Its text form can be read back.';
+
+CREATE TYPE breach_summary;
+
+CREATE FUNCTION breach_summary_in(cstring)
+RETURNS breach_summary
+AS 'MODULE_PATHNAME', 'revacct_breach_in'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION breach_summary_in(cstring) IS
+'Text input of breach_summary.';
+
+CREATE FUNCTION breach_summary_out(breach_summary)
+RETURNS cstring
+AS 'MODULE_PATHNAME', 'revacct_breach_out'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION breach_summary_out(breach_summary) IS
+'Text output of breach_summary.';
+
+CREATE FUNCTION breach_summary_recv(internal)
+RETURNS breach_summary
+AS 'MODULE_PATHNAME', 'revacct_breach_recv'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION breach_summary_recv(internal) IS
+'Binary input of breach_summary.';
+
+CREATE FUNCTION breach_summary_send(breach_summary)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'revacct_breach_send'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION breach_summary_send(breach_summary) IS
+'Binary output of breach_summary.';
+
+CREATE TYPE breach_summary (
+    INPUT = breach_summary_in, OUTPUT = breach_summary_out, RECEIVE = breach_summary_recv, SEND = breach_summary_send,
+    INTERNALLENGTH = variable, ALIGNMENT = double, STORAGE = extended
+);
+COMMENT ON TYPE breach_summary IS
+'What sla_breach measures: for each policy how many clocks were met, breached, are running, paused or cancelled, how long they ran, and the sla that made it. Exact up to 4,096 distinct durations, then in bins that are within 1 %. Merged by rollup(), which refuses summaries of another sla or time.';

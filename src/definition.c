@@ -204,6 +204,21 @@ text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
 	return result;
 }
 
+/* A bound of a timestamp range as an instant; one microsecond later if asked, and unbounded if there is none. */
+TimestampTz
+range_bound_instant(const RangeBound *bound, bool add_one, TimestampTz unbounded)
+{
+	TimestampTz at;
+
+	if (bound->infinite)
+		return unbounded;
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
+		return DatumGetTimestampTz(bound->val);
+	at = DatumGetTimestampTz(bound->val) + (add_one ? 1 : 0);
+	/* After the last instant nothing counts, and up to it everything does. */
+	return IS_VALID_TIMESTAMP(at) ? at : DT_NOEND;
+}
+
 /* The place of a word among the words of an option, or an error. */
 int
 word_index(const char *kind, const char *name, const char *option, const char *word, const char *const *words)

@@ -15,6 +15,7 @@
 #include "revacct.h"
 
 #include "pgtime.h"
+#include "utils/rangetypes.h"
 
 #define MAX_NAME_BYTES 255
 #define DEFINITION_HEADER_BYTES 9 /* version, fingerprint */
@@ -42,9 +43,10 @@ extern int		   read_word(ByteReader *reader, const char *const *words);
 extern const char *zone_name(const char *name);
 extern pg_tz	  *checked_zone(const char *kind, const char *name, const char *zone);
 
-extern char **text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count);
-extern int	  word_index(const char *kind, const char *name, const char *option, const char *word,
-						 const char *const *words);
+extern TimestampTz range_bound_instant(const RangeBound *bound, bool add_one, TimestampTz unbounded);
+extern char		 **text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count);
+extern int		   word_index(const char *kind, const char *name, const char *option, const char *word,
+							  const char *const *words);
 
 extern void		   append_name(StringInfo out, const char *name);
 extern void		   reject_text(const TextReader *reader, const char *at) pg_attribute_noreturn();

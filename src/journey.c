@@ -422,12 +422,16 @@ grow_history(History *history, int needed)
 		history->at = repalloc(history->at, sizeof(TimestampTz) * capacity);
 		history->mark = repalloc(history->mark, sizeof(uint16) * capacity);
 		history->seq_differs = repalloc(history->seq_differs, sizeof(bool) * capacity);
+		history->value = repalloc(history->value, sizeof(int64) * capacity);
+		history->has_value = repalloc(history->has_value, sizeof(bool) * capacity);
 	}
 	else
 	{
 		history->at = MemoryContextAlloc(history->context, sizeof(TimestampTz) * capacity);
 		history->mark = MemoryContextAlloc(history->context, sizeof(uint16) * capacity);
 		history->seq_differs = MemoryContextAlloc(history->context, sizeof(bool) * capacity);
+		history->value = MemoryContextAlloc(history->context, sizeof(int64) * capacity);
+		history->has_value = MemoryContextAlloc(history->context, sizeof(bool) * capacity);
 	}
 	history->capacity = capacity;
 }
@@ -440,15 +444,17 @@ reserve_history(History *history, int count)
 		grow_history(history, count);
 }
 
-/* One mark of a history that has extras, whose seq is compared with the one before. */
+/* The extras of one mark of a history; its seq is compared with the one before. */
 static inline void
-read_seq(History *history, ByteReader *reader, int i, Mark *before)
+read_history_extras(History *history, ByteReader *reader, int i, Mark *before)
 {
 	Mark mark;
 
 	read_extras(reader, &mark);
 	history->seq_differs[i] = i > 0 && (mark.has_seq != before->has_seq || mark.seq != before->seq);
 	history->has_seq |= mark.has_seq;
+	history->value[i] = mark.value;
+	history->has_value[i] = mark.has_value;
 	*before = mark;
 }
 
@@ -464,6 +470,7 @@ read_history_body(History *history, ByteReader *reader, int count, int unit, boo
 	int			i = 0;
 
 	history->has_seq = false;
+	history->has_values = extras;
 	for (; count < 0 ? reader->p < reader->end : i < count; i++)
 	{
 		int32  mark;
@@ -479,7 +486,7 @@ read_history_body(History *history, ByteReader *reader, int count, int unit, boo
 		history->at[i] = at;
 		history->mark[i] = (uint16) mark;
 		if (extras)
-			read_seq(history, reader, i, &before);
+			read_history_extras(history, reader, i, &before);
 	}
 	history->count = i;
 }
@@ -512,6 +519,7 @@ read_history(History *history, Datum journey)
 		grow_history(history, Max(count, 1));
 		history->count = count;
 		history->has_seq = false;
+		history->has_values = true;
 		for (int i = 0; i < count; i++)
 		{
 			history->at[i] = marks[i].at;
@@ -519,6 +527,8 @@ read_history(History *history, Datum journey)
 			history->seq_differs[i] =
 				i > 0 && (marks[i].has_seq != marks[i - 1].has_seq || marks[i].seq != marks[i - 1].seq);
 			history->has_seq |= marks[i].has_seq;
+			history->value[i] = marks[i].value;
+			history->has_value[i] = marks[i].has_value;
 		}
 		return;
 	}

@@ -43,7 +43,10 @@ typedef struct History
 	uint16		 *mark;
 	bool		 *seq_differs; /* from the mark before */
 	bool		  has_seq;	   /* if not, seq_differs is not filled in */
-	MemoryContext context;	   /* where the arrays live */
+	int64		 *value;
+	bool		 *has_value;
+	bool		  has_values; /* if not, value and has_value are not filled in */
+	MemoryContext context;	  /* where the arrays live */
 } History;
 
 /* Are mark i and the mark before it tied: at one instant, with nothing that orders them? */

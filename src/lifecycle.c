@@ -681,20 +681,6 @@ set_step_within(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 			set_window(&lifecycle->step_within[i], DatumGetIntervalP(elements[i]));
 }
 
-static TimestampTz
-entry_bound(const Lifecycle *lifecycle, const RangeBound *bound, bool add_one, TimestampTz unbounded)
-{
-	TimestampTz at;
-
-	if (bound->infinite)
-		return unbounded;
-	if (TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bound->val)))
-		return DatumGetTimestampTz(bound->val);
-	at = DatumGetTimestampTz(bound->val) + (add_one ? 1 : 0);
-	/* After the last instant nothing counts, and up to it everything does. */
-	return IS_VALID_TIMESTAMP(at) ? at : DT_NOEND;
-}
-
 /* A timestamp range as [from, to): instants are whole microseconds. */
 static void
 set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
@@ -708,8 +694,8 @@ set_entry_range(Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno)
 	range_deserialize(type, range, &lower, &upper, &empty);
 	if (empty)
 		reject_lifecycle(lifecycle, "entry_range is empty", "No entry would count.");
-	lifecycle->entry_from = entry_bound(lifecycle, &lower, !lower.inclusive, DT_NOBEGIN);
-	lifecycle->entry_to = entry_bound(lifecycle, &upper, upper.inclusive, DT_NOEND);
+	lifecycle->entry_from = range_bound_instant(&lower, !lower.inclusive, DT_NOBEGIN);
+	lifecycle->entry_to = range_bound_instant(&upper, upper.inclusive, DT_NOEND);
 }
 
 static Lifecycle *

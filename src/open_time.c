@@ -883,11 +883,9 @@ Datum
 revacct_business_time(PG_FUNCTION_ARGS)
 {
 	OpenTime *open = calendar_argument(fcinfo);
-	Interval *result = palloc0(sizeof(Interval));
 
-	result->time =
-		business_time_between(open, instant_argument(fcinfo, 1, "from_at"), instant_argument(fcinfo, 2, "to_at"));
-	PG_RETURN_INTERVAL_P(result);
+	return hours_datum(
+		business_time_between(open, instant_argument(fcinfo, 1, "from_at"), instant_argument(fcinfo, 2, "to_at")));
 }
 
 /* business_add(calendar, at, amount) */

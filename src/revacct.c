@@ -259,6 +259,16 @@ end_row(RowBuilder *row)
 	row->column = 0;
 }
 
+/* Microseconds as an interval of hours and less, whatever their number: a day of business has no length. */
+Datum
+hours_datum(int64 usecs)
+{
+	Interval *interval = palloc0(sizeof(Interval));
+
+	interval->time = usecs;
+	return IntervalPGetDatum(interval);
+}
+
 /* A number as numeric with that many decimals. */
 Datum
 rounded_numeric(double value, int scale)

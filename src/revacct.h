@@ -19,8 +19,12 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* What is called otherwise in some of the versions we build for. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#define RANGE_SERIALIZE(type, lower, upper, empty) range_serialize(type, lower, upper, empty, NULL)
+#else
+#define RANGE_SERIALIZE(type, lower, upper, empty) range_serialize(type, lower, upper, empty)
 #endif
 
 #define REVACCT_VERSION_BYTE 1
@@ -76,6 +80,7 @@ add_column(RowBuilder *row, Datum value, bool isnull)
 	row->nulls[row->column++] = isnull;
 }
 
+extern Datum		  hours_datum(int64 usecs);
 extern Datum		  rounded_numeric(double value, int scale);
 extern Datum		  rounded_ratio(int128 numerator, int128 denominator, int scale);
 extern StringInfoData message_bytes(StringInfo message);

@@ -31,6 +31,17 @@ typedef struct RiskWalk
 	int64				 exits;	  /* of all kinds, at the current row */
 } RiskWalk;
 
+/* Refuse a share that is none. */
+void
+check_probability(double p)
+{
+	if (!(p >= 0 && p <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a quantile is between 0 and 1"),
+				 errdetail("It is %g.", p)));
+}
+
 /*
  * Walking a table
  */

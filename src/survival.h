@@ -139,6 +139,7 @@ typedef struct LogRank
 
 #define LOG_RANK_GROUPS_MAX 1024
 
+extern void			  check_probability(double p);
 extern SurvivalCurve *survival_curve(const DurationTable *table, int kind, double confidence, SurvivalLimits limits);
 extern bool survival_quantile(const SurvivalCurve *curve, double p, bool midpoint, QuantileOf of, int64 *quantile);
 extern bool survival_at(const SurvivalCurve *curve, int64 age, double *survival);

@@ -499,16 +499,6 @@ revacct_velocity_unknown_marks(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(form_argument(fcinfo).counters[COUNT_UNKNOWN_MARKS]);
 }
 
-static void
-check_probability(double p)
-{
-	if (!(p >= 0 && p <= 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a quantile is between 0 and 1"),
-				 errdetail("It is %g.", p)));
-}
-
 /* quantile(velocity_summary, stage, p, plateau) */
 Datum
 revacct_velocity_quantile(PG_FUNCTION_ARGS)
