@@ -716,52 +716,83 @@ shift_result(TimestampTz at, int64 periods, TimestampTz *result)
 		   IS_VALID_TIMESTAMP(*result);
 }
 
-/* Forward by a positive amount. */
+/*
+ * Forward by a positive amount. In each turn, either what lies between at and the end of what can be laid out in one
+ * piece is enough; or it is used up, and with it as many periods as there are on that side and the amount allows.
+ */
 static bool
 add_forward(OpenTime *open, TimestampTz at, int64 amount, TimestampTz *result)
 {
-	int64 periods = periods_from_edges(open, &at);
-	int64 per_period;
-	int64 rest;
-	int64 more;
+	for (;;)
+	{
+		TimestampTz near = at;
+		int64		periods = periods_from_edges(open, &near);
+		TimestampTz limit = periods < 0 ? open->edge_low : open->edge_high + PERIOD;
+		int64		available;
+		int64		per_period;
+		int64		skipped;
 
-	ensure(open, at, at);
-	while (open_before(open, open->to) - open_before(open, at) < amount && open->to < open->edge_high + PERIOD)
-		reach(open, open->from, open->to + 1);
-	rest = amount - (open_before(open, open->to) - open_before(open, at));
-	if (rest <= 0)
-		return shift_result(first_with(open, open_before(open, at) + amount), periods, result);
+		ensure(open, near, near);
+		while (open->to < limit && open_before(open, open->to) - open_before(open, near) < amount)
+			reach(open, open->from, open->to + 1);
+		available = open_before(open, Min(limit, open->to)) - open_before(open, near);
+		if (available >= amount)
+			return shift_result(first_with(open, open_before(open, near) + amount), periods, result);
 
-	/* So many periods later, less one that is laid out, it is reached. */
-	per_period = open_in_period(open, true);
-	if (per_period == 0)
-		return false;
-	more = (rest + per_period - 1) / per_period;
-	return shift_result(first_with(open, open_before(open, open->to) + rest - more * per_period),
-						periods + more,
-						result);
+		amount -= available;
+		per_period = open_in_period(open, periods >= 0);
+		if (periods < 0)
+		{
+			skipped = per_period > 0 ? Min(-periods, (amount - 1) / per_period) : -periods;
+			amount -= skipped * per_period;
+			at = limit + (periods + skipped) * PERIOD;
+			continue;
+		}
+		if (per_period == 0)
+			return false;
+		skipped = (amount - 1) / per_period;
+		amount -= skipped * per_period;
+		return shift_result(first_with(open, open_before(open, open->edge_high) + amount),
+							periods + skipped + 1,
+							result);
+	}
 }
 
-/* Backward by a positive amount. */
+/* Backward by a positive amount: the same the other way round. */
 static bool
 add_backward(OpenTime *open, TimestampTz at, int64 amount, TimestampTz *result)
 {
-	int64 periods = periods_from_edges(open, &at);
-	int64 per_period;
-	int64 rest;
-	int64 more;
+	for (;;)
+	{
+		TimestampTz near = at;
+		int64		periods = periods_from_edges(open, &near);
+		TimestampTz limit = periods > 0 ? open->edge_high : open->edge_low - PERIOD;
+		int64		available;
+		int64		per_period;
+		int64		skipped;
 
-	ensure(open, at, at);
-	while (open_before(open, at) < amount && open->from > open->edge_low - PERIOD)
-		reach(open, open->from - 1, open->to);
-	rest = amount - open_before(open, at);
-	if (rest <= 0)
-		return shift_result(last_with(open, -rest), periods, result);
-	per_period = open_in_period(open, false);
-	if (per_period == 0)
-		return false;
-	more = (rest + per_period - 1) / per_period;
-	return shift_result(last_with(open, more * per_period - rest), periods - more, result);
+		ensure(open, near, near);
+		while (open->from > limit && open_before(open, near) < amount)
+			reach(open, open->from - 1, open->to);
+		available = open_before(open, near) - open_before(open, Max(limit, open->from));
+		if (available >= amount)
+			return shift_result(last_with(open, open_before(open, near) - amount), periods, result);
+
+		amount -= available;
+		per_period = open_in_period(open, periods > 0);
+		if (periods > 0)
+		{
+			skipped = per_period > 0 ? Min(periods, (amount - 1) / per_period) : periods;
+			amount -= skipped * per_period;
+			at = limit + (periods - skipped) * PERIOD;
+			continue;
+		}
+		if (per_period == 0)
+			return false;
+		skipped = (amount - 1) / per_period;
+		amount -= skipped * per_period;
+		return shift_result(last_with(open, open_before(open, open->edge_low) - amount), periods - skipped - 1, result);
+	}
 }
 
 /*
@@ -804,19 +835,19 @@ next_interval(OpenTime *open, TimestampTz at, TimestampTz until, TimestampTz *op
 	{
 		TimestampTz reduced = *closes;
 		int64		periods = periods_from_edges(open, &reduced);
+		TimestampTz limit = periods < 0 ? open->edge_low : open->edge_high + PERIOD;
 		TimestampTz stretch;
 		int			low = 0;
 		int			high = open->count;
 
 		CHECK_FOR_INTERRUPTS();
-		if (reduced == open->edge_high + PERIOD)
+		if (reduced == limit)
 		{
 			/* the end of what may be laid out: go on one period earlier */
 			reduced -= PERIOD;
 			periods++;
 		}
-		stretch = Min(reduced + YEAR, open->edge_high + PERIOD);
-		ensure(open, reduced, stretch);
+		ensure(open, reduced, Min(reduced + YEAR, limit));
 		high = open->count;
 		while (high - low > 1)
 		{
@@ -830,9 +861,9 @@ next_interval(OpenTime *open, TimestampTz at, TimestampTz until, TimestampTz *op
 		stretch = open->intervals[low].opens + (open->intervals[low + 1].before - open->intervals[low].before);
 		if (stretch <= reduced)
 			break;
-		if (!shift_result(stretch, periods, closes))
+		if (!shift_result(Min(stretch, limit), periods, closes))
 			*closes = until;
-		if (stretch < open->to)
+		if (stretch < Min(open->to, limit))
 			break;
 	}
 	*closes = Min(*closes, until);
