@@ -20,13 +20,14 @@ CREATE FUNCTION lifecycle(
     entry_range tstzrange DEFAULT NULL,
     visits text DEFAULT 'all',
     unknown text DEFAULT 'error',
-    time_zone text DEFAULT 'UTC')
+    time_zone text DEFAULT 'UTC',
+    calendar business_calendar DEFAULT NULL)
 RETURNS lifecycle
 AS 'MODULE_PATHNAME', 'revacct_lifecycle'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION lifecycle(text, text[], text[], text, text[], text[], text[], text[], text[], text, text, interval, interval[], text, tstzrange, text, text, text) IS
+COMMENT ON FUNCTION lifecycle(text, text[], text[], text, text[], text[], text[], text[], text[], text, text, interval, interval[], text, tstzrange, text, text, text, business_calendar) IS
 'A definition. stages: open stages, in order; active: stages of a customer in force; won, lost, no_decision, recycled, churned: stages that end an attempt. Stages are numbered in that order, and stage n is mark n, unless marks gives a list of mark ids for each, such as {1 5, 2, 3}.
-skip: impute (a later stage counts as having passed the earlier ones), strict (in order only) or any (each on its own). attempt: first, last, best or all. within: window from the first step; step_within: from the previous step, one a step. times: nondecreasing or increasing. entry_range: which entries count. visits: all, first, last or cumulative, for velocity. unknown: what mark() does with a stage it does not know: error, or count apart as mark 0. time_zone: where calendar months and days of windows are counted.
+skip: impute (a later stage counts as having passed the earlier ones), strict (in order only) or any (each on its own). attempt: first, last, best or all. within: window from the first step; step_within: from the previous step, one a step. times: nondecreasing or increasing. entry_range: which entries count. visits: all, first, last or cumulative, for velocity. unknown: what mark() does with a stage it does not know: error, or count apart as mark 0. time_zone: where calendar months and days of windows are counted. calendar: velocity keeps durations in business time too.
 Errors: invalid_parameter_value (22023), naming the stage or option; program_limit_exceeded (54000) beyond 64 steps. Source: docs/semantics.md, 2.';
 
 CREATE FUNCTION mark(lifecycle lifecycle, stage text)

@@ -218,6 +218,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
 COMMENT ON FUNCTION log_rank(velocity_summary[], text) IS
 'Do groups differ in how long they stay in a stage? The log-rank test between the summaries of an array (array_agg), all of one definition (RV001); observed and expected exits in the order of the groups. NULL when there is nothing to compare.';
 
+CREATE FUNCTION business_clock(velocity_summary)
+RETURNS velocity_summary
+AS 'MODULE_PATHNAME', 'revacct_velocity_business_clock'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION business_clock(velocity_summary) IS
+'The summary read by the business clock: every accessor then speaks of business time, in which a day has 24 business hours. An error (22023) if its lifecycle has no calendar.';
+
 CREATE FUNCTION as_of(velocity_summary)
 RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'revacct_velocity_as_of'
@@ -244,8 +251,8 @@ COMMENT ON FUNCTION fingerprint(velocity_summary) IS
 CREATE FUNCTION stage_spans(journey, lifecycle lifecycle, as_of timestamptz, since timestamptz DEFAULT NULL)
 RETURNS TABLE (
     attempt_no int, visit_no int, stage_no int, stage text,
-    entered_at timestamptz, left_at timestamptz, exit text, duration interval, measured boolean)
+    entered_at timestamptz, left_at timestamptz, exit text, duration interval, measured boolean, business_duration interval)
 AS 'MODULE_PATHNAME', 'revacct_velocity_stage_spans'
 LANGUAGE C IMMUTABLE PARALLEL SAFE COST 50 ROWS 5;
 COMMENT ON FUNCTION stage_spans(journey, lifecycle, timestamptz, timestamptz) IS
-'One row for each visit in a journey; visits tile each attempt. left_at and exit are NULL while open, and duration then runs to as_of. stage_velocity measures those that are measured: not those left out by the visits option, entry_range or since.';
+'One row for each visit in a journey; visits tile each attempt. left_at and exit are NULL while open, and duration then runs to as_of. stage_velocity measures those that are measured: not those left out by the visits option, entry_range or since. business_duration: in hours of the lifecycle''s calendar, if it has one.';

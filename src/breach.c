@@ -175,10 +175,10 @@ take_clock(ClockRun *run, const Clock *clock)
 				 clock->elapsed,
 				 elapsed_block(clock->policy),
 				 stopped ? STOPPED : SLOT_CENSORED);
-	if (status == CLOCK_BREACHED)
+	if (clock_is_past_target(clock))
 		add_duration(&breach_type,
 					 &breach->tally,
-					 clock_overdue(clock),
+					 clock->elapsed - clock->target,
 					 overdue_block(clock->policy),
 					 stopped ? STOPPED : SLOT_CENSORED);
 	take_phases(breach, clock);
@@ -394,7 +394,7 @@ is_policy_consistent(const TallyForm *form, int policy)
 	return holds_only_stops(elapsed) && holds_only_stops(overdue) &&
 		   (uint64) count_durations(elapsed, false) == started &&
 		   (uint64) count_durations(elapsed, true) == counts[COUNT_STOPPED] &&
-		   (uint64) count_durations(overdue, false) == counts[CLOCK_BREACHED] &&
+		   (uint64) count_durations(overdue, false) <= counts[CLOCK_BREACHED] &&
 		   counts[COUNT_OVERDUE] <= counts[CLOCK_BREACHED] &&
 		   counts[COUNT_AT_RISK] <= counts[CLOCK_RUNNING] + counts[CLOCK_PAUSED] &&
 		   counts[COUNT_BEYOND_HORIZON] <= started && counts[CLOCK_MET] <= counts[COUNT_STOPPED];
@@ -921,7 +921,7 @@ put_clock(ClockRun *run, const Clock *clock)
 	add_amount(row, true, clock->paused_wall);
 	add_amount(row, true, clock->target);
 	add_amount(row, open, clock->target - clock->elapsed);
-	add_amount(row, clock->breached, clock_overdue(clock));
+	add_amount(row, clock_is_past_target(clock), clock->elapsed - clock->target);
 	add_column(row,
 			   clock->target > 0 ? rounded_ratio(clock->elapsed, clock->target, 4) : (Datum) 0,
 			   clock->target <= 0);

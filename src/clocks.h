@@ -104,10 +104,11 @@ extern bool		   clock_breach_at(const ClockRun *run, const Clock *clock, Timesta
 extern bool		   clock_is_beyond_horizon(const ClockRun *run, const Clock *clock);
 extern bool		   clock_next_open(const ClockRun *run, const Clock *clock, TimestampTz *at);
 
-static inline int64
-clock_overdue(const Clock *clock)
+/* Is a breached clock past its target? Not if the target was smaller when it was breached. */
+static inline bool
+clock_is_past_target(const Clock *clock)
 {
-	return clock->breached ? Max(clock->elapsed - clock->target, 0) : 0;
+	return clock->breached && clock->elapsed > clock->target;
 }
 
 #endif /* REVACCT_CLOCKS_H */

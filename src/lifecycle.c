@@ -6,12 +6,13 @@
  *
  *	name, time zone				each a varint length and bytes
  *	options						one byte each: skip, attempt, times, visits, unknown
- *	flags						1 within, 2 entry from, 4 entry to, 8 step_within, 16 marks
+ *	flags						1 within, 2 entry from, 4 entry to, 8 step_within, 16 marks, 32 calendar
  *	within						months, days, microseconds as zigzag varints
  *	entry from, entry to		zigzag varints, from inclusive, to exclusive
  *	stages						varint count, then for each: category byte, name, and with the marks flag a varint
  *								count and that many varints, ascending
  *	step_within					for each step a byte (1: a window follows) and the window
+ *	calendar					with the calendar flag: a varint length and a stored calendar
  *
  * The fingerprint is the first 8 bytes of the definition's SHA-256: two definitions are the same if and only if their
  * fingerprints are. There is one form for each definition; whatever comes from outside is rebuilt and compared.
@@ -35,6 +36,7 @@
 #define HAS_ENTRY_TO 0x04
 #define HAS_STEP_WITHIN 0x08
 #define HAS_MARKS 0x10
+#define HAS_CALENDAR 0x20
 
 const char *const category_names[STAGE_CATEGORIES] = {
 	"open",
@@ -304,7 +306,7 @@ append_definition(StringInfo out, const Lifecycle *lifecycle)
 							 (lifecycle->entry_from != DT_NOBEGIN ? HAS_ENTRY_FROM : 0) |
 							 (lifecycle->entry_to != DT_NOEND ? HAS_ENTRY_TO : 0) |
 							 (lifecycle->step_within ? HAS_STEP_WITHIN : 0) |
-							 (lifecycle->explicit_marks ? HAS_MARKS : 0));
+							 (lifecycle->explicit_marks ? HAS_MARKS : 0) | (lifecycle->calendar ? HAS_CALENDAR : 0));
 	if (lifecycle->within.set)
 		append_window(out, &lifecycle->within);
 	if (lifecycle->entry_from != DT_NOBEGIN)
@@ -329,6 +331,11 @@ append_definition(StringInfo out, const Lifecycle *lifecycle)
 		appendStringInfoChar(out, lifecycle->step_within[i].set);
 		if (lifecycle->step_within[i].set)
 			append_window(out, &lifecycle->step_within[i]);
+	}
+	if (lifecycle->calendar != NULL)
+	{
+		append_varint(out, lifecycle->calendar_length);
+		appendBinaryStringInfo(out, lifecycle->calendar, lifecycle->calendar_length);
 	}
 }
 
@@ -381,6 +388,27 @@ read_stage(ByteReader *reader, Lifecycle *lifecycle, int i)
 	}
 }
 
+/* Keep a stored calendar. */
+static void
+set_calendar(Lifecycle *lifecycle, const void *bytes, Size length)
+{
+	void *copy = palloc(Max(length, 1));
+
+	memcpy(copy, bytes, length);
+	lifecycle->calendar = copy;
+	lifecycle->calendar_length = length;
+}
+
+/* A lifecycle's calendar, ready for questions; NULL if it has none. */
+OpenTime *
+lifecycle_open_time(Lifecycle *lifecycle)
+{
+	if (lifecycle->open == NULL && lifecycle->calendar != NULL)
+		lifecycle->open =
+			open_time_of(lifecycle->calendar, lifecycle->calendar_length, GetMemoryChunkContext(lifecycle));
+	return lifecycle->open;
+}
+
 /* Read and check a definition, in the current memory context. */
 static Lifecycle *
 read_lifecycle(ByteReader reader)
@@ -417,6 +445,12 @@ read_lifecycle(ByteReader reader)
 			if (read_byte(&reader))
 				read_window(&reader, &lifecycle->step_within[i]);
 	}
+	if (flags & HAS_CALENDAR)
+	{
+		Size length = read_bounded(&reader, reader.end - reader.p);
+
+		set_calendar(lifecycle, read_bytes(&reader, length), length);
+	}
 	if (reader.p != reader.end)
 		broken(&reader);
 	finish_lifecycle(lifecycle);
@@ -427,10 +461,13 @@ read_lifecycle(ByteReader reader)
 static void
 check_canonical(ByteReader reader)
 {
+	Lifecycle	  *lifecycle = read_lifecycle(reader);
 	StringInfoData again;
 
+	if (lifecycle->calendar != NULL)
+		check_calendar_bytes(lifecycle->calendar, lifecycle->calendar_length, reader.source);
 	initStringInfo(&again);
-	append_lifecycle(&again, read_lifecycle(reader));
+	append_lifecycle(&again, lifecycle);
 	if (again.len != reader.end - reader.p || memcmp(again.data, reader.p, again.len) != 0)
 		broken(&reader);
 }
@@ -713,7 +750,7 @@ empty_lifecycle(const char *name)
 
 /*
  * lifecycle(name, stages, active, won, lost, no_decision, recycled, churned, marks, skip, attempt, within, step_within,
- * times, entry_range, visits, unknown, time_zone)
+ * times, entry_range, visits, unknown, time_zone, calendar)
  */
 Datum
 revacct_lifecycle(PG_FUNCTION_ARGS)
@@ -761,6 +798,13 @@ revacct_lifecycle(PG_FUNCTION_ARGS)
 	lifecycle->unknown = word_argument(lifecycle, fcinfo, 16, "unknown", unknown_words);
 	if (!PG_ARGISNULL(17))
 		lifecycle->time_zone = zone_name(text_to_cstring(PG_GETARG_TEXT_PP(17)));
+	if (!PG_ARGISNULL(18))
+	{
+		ByteReader reader;
+
+		reader_over_datum(&reader, PG_GETARG_DATUM(18), "business_calendar");
+		set_calendar(lifecycle, reader.p, reader.end - reader.p);
+	}
 	finish_lifecycle(lifecycle);
 	return lifecycle_as_value(lifecycle);
 }
@@ -878,6 +922,11 @@ revacct_lifecycle_out(PG_FUNCTION_ARGS)
 		appendStringInfoString(&out, "; time_zone ");
 		append_name(&out, lifecycle->time_zone);
 	}
+	if (lifecycle->calendar != NULL)
+	{
+		appendStringInfoString(&out, "; calendar ");
+		append_name(&out, calendar_text(lifecycle->calendar, lifecycle->calendar_length));
+	}
 	PG_RETURN_CSTRING(out.data);
 }
 
@@ -987,6 +1036,14 @@ parse_clause(TextReader *reader, Lifecycle *lifecycle, Clauses *later)
 		lifecycle->entry_to = parse_entry(reader, items[0]);
 	else if (strcmp(keyword, "time_zone") == 0)
 		lifecycle->time_zone = zone_name(items[0]);
+	else if (strcmp(keyword, "calendar") == 0)
+	{
+		StringInfoData bytes;
+
+		initStringInfo(&bytes);
+		append_calendar_of_text(&bytes, items[0]);
+		set_calendar(lifecycle, bytes.data, bytes.len);
+	}
 	else
 		reject_text(reader, start);
 }

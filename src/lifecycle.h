@@ -7,6 +7,7 @@
 
 #include "definition.h"
 #include "journey.h"
+#include "open_time.h"
 
 #include "pgtime.h"
 
@@ -97,20 +98,23 @@ typedef struct Lifecycle
 	Window		 *step_within; /* one a step, or NULL */
 	TimestampTz	  entry_from;  /* first instant that counts; DT_NOBEGIN if all do */
 	TimestampTz	  entry_to;	   /* first instant that no longer counts; DT_NOEND if all do */
+	const void	 *calendar;	   /* a stored calendar, or NULL */
+	Size		  calendar_length;
 	bool		  explicit_marks;
 	int			  stage_count;
 	Stage		 *stages; /* in stage order: the steps come first */
 
 	/* derived */
-	uint64	fingerprint;
-	int		step_count;
-	int		won_step;			  /* index of the won stage, or -1 */
-	bool	shared_marks;		  /* a mark belongs to several steps */
-	bool	marks_in_stage_order; /* a larger mark never means an earlier stage */
-	pg_tz  *zone;
-	int		lookup_size;   /* one more than the largest mark */
-	int16  *stage_of_mark; /* the (first) stage of each mark, or -1 */
-	uint64 *steps_of_mark; /* with shared marks: all its steps, as a bit mask; else NULL */
+	uint64	  fingerprint;
+	int		  step_count;
+	int		  won_step;				/* index of the won stage, or -1 */
+	bool	  shared_marks;			/* a mark belongs to several steps */
+	bool	  marks_in_stage_order; /* a larger mark never means an earlier stage */
+	pg_tz	 *zone;
+	OpenTime *open;			 /* the calendar, when it has been asked for */
+	int		  lookup_size;	 /* one more than the largest mark */
+	int16	 *stage_of_mark; /* the (first) stage of each mark, or -1 */
+	uint64	 *steps_of_mark; /* with shared marks: all its steps, as a bit mask; else NULL */
 } Lifecycle;
 
 /* What a call site keeps from row to row, for speed alone. */
@@ -129,6 +133,7 @@ extern void		   cache_lifecycle(CallCache *cache, FunctionCallInfo fcinfo, Datum
 extern Lifecycle  *decode_lifecycle(Datum datum);
 extern Lifecycle  *decode_lifecycle_bytes(const void *bytes, Size length, ByteSource source);
 extern void		   check_lifecycle_bytes(const char *bytes, Size length, ByteSource source);
+extern OpenTime	  *lifecycle_open_time(Lifecycle *lifecycle);
 extern TimestampTz window_end(const Window *window, const Lifecycle *lifecycle, TimestampTz start);
 extern int		   stage_by_name(const Lifecycle *lifecycle, const char *name);
 extern int		   step_by_name(const Lifecycle *lifecycle, const char *name);

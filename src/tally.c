@@ -240,6 +240,16 @@ room_for_entry(const TallyType *type, Tally *tally)
 	return grown_state(tally, (char *) (tally_entries(tally) + tally->waiting + 1) - (char *) tally);
 }
 
+/* Refuse to mix summaries of wall time, business time, or both. */
+void
+report_clock_mismatch(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBSERVATION_MISMATCH),
+			 errmsg("summaries of different clocks cannot be merged"),
+			 errhint("Merge first, then take the business clock of the whole; or take it of all.")));
+}
+
 /* Refuse to merge; says in what the two differ. */
 void
 reject_tally(const TallyType *type, const Tally *tally, const TallyForm *other)
@@ -250,10 +260,7 @@ reject_tally(const TallyType *type, const Tally *tally, const TallyForm *other)
 		report_instant_mismatch("as_of", tally->as_of, other->as_of);
 	if (tally->since != other->since)
 		report_instant_mismatch("since", tally->since, other->since);
-	ereport(ERROR,
-			(errcode(ERRCODE_OBSERVATION_MISMATCH),
-			 errmsg("summaries of different clocks cannot be merged"),
-			 errhint("Merge first, then take the business clock of the whole.")));
+	report_clock_mismatch();
 }
 
 /* A state in a datum, which may come from anywhere. */

@@ -68,6 +68,7 @@ extern Tally *new_tally(const TallyType *type, const TallyForm *form, int block_
 extern Tally *room_for_entry(const TallyType *type, Tally *tally);
 extern Tally *tally_argument(FunctionCallInfo fcinfo, const TallyType *type);
 extern void	  reject_tally(const TallyType *type, const Tally *tally, const TallyForm *other) pg_attribute_noreturn();
+extern void	  report_clock_mismatch(void) pg_attribute_noreturn();
 extern Datum  tally_add_summary(FunctionCallInfo fcinfo, const TallyType *type);
 extern Datum  tally_final(FunctionCallInfo fcinfo, const TallyType *type);
 extern ByteReader stored_tally(const TallyType *type, Datum datum);

@@ -3,7 +3,8 @@
  *	  stage_velocity: how long subjects stay in each stage, counting those who are still there.
  *
  * A velocity summary is a tally (tally.h): two counters, subjects and unknown marks, and for each open or active stage a
- * block of durations.
+ * block of durations. If the lifecycle has a calendar, those in wall time are followed by as many in business time; or,
+ * in what business_clock() gives, there are only these.
  */
 #include "pack.h"
 #include "tally.h"
@@ -27,12 +28,17 @@ enum
 	COUNTERS
 };
 
-static const TallyType velocity_type = {TYPE_NAME, "lifecycles", COUNTERS, TALLY_SINCE};
+#define BOTH_CLOCKS 0x02	/* flags of the tally */
+#define BUSINESS_CLOCK 0x04 /* business time only */
+
+static const TallyType velocity_type = {TYPE_NAME, "lifecycles", COUNTERS, TALLY_SINCE | BOTH_CLOCKS | BUSINESS_CLOCK};
 
 typedef struct VelocityRun
 {
-	VisitRun run; /* first, so that the callback finds the rest */
-	Tally	*tally;
+	VisitRun  run; /* first, so that the callback finds the rest */
+	Tally	 *tally;
+	OpenTime *open;	  /* the lifecycle's calendar, or NULL */
+	int		  stages; /* measured: the blocks in business time come after so many */
 } VelocityRun;
 
 PG_FUNCTION_INFO_V1(revacct_velocity_add_journey);
@@ -43,6 +49,7 @@ PG_FUNCTION_INFO_V1(revacct_velocity_in);
 PG_FUNCTION_INFO_V1(revacct_velocity_out);
 PG_FUNCTION_INFO_V1(revacct_velocity_recv);
 PG_FUNCTION_INFO_V1(revacct_velocity_send);
+PG_FUNCTION_INFO_V1(revacct_velocity_business_clock);
 PG_FUNCTION_INFO_V1(revacct_velocity_lifecycle);
 PG_FUNCTION_INFO_V1(revacct_velocity_fingerprint);
 PG_FUNCTION_INFO_V1(revacct_velocity_as_of);
@@ -70,6 +77,17 @@ measured_stages(const Lifecycle *lifecycle)
 	return lifecycle->step_count - (lifecycle->won_step >= 0);
 }
 
+/* How many blocks a summary has, and whether it may have these flags. */
+static int
+blocks_of(const Lifecycle *lifecycle, int flags)
+{
+	int clocks = flags & (BOTH_CLOCKS | BUSINESS_CLOCK);
+
+	if (clocks == (BOTH_CLOCKS | BUSINESS_CLOCK) || (clocks != 0) != (lifecycle->calendar != NULL))
+		return -1;
+	return measured_stages(lifecycle) * (clocks == BOTH_CLOCKS ? 2 : 1);
+}
+
 static inline void
 add_entry(VelocityRun *run, int64 duration, int stage, int slot)
 {
@@ -92,6 +110,7 @@ take_cumulative(VelocityRun *velocity)
 {
 	const VisitRun *run = &velocity->run;
 	int64			sums[MAX_STEPS];
+	int64			business_sums[MAX_STEPS];
 	int				exits[MAX_STEPS];
 	uint64			stages = 0;
 
@@ -102,9 +121,11 @@ take_cumulative(VelocityRun *velocity)
 		if (!visit->measured)
 			continue;
 		if (!(stages & step_bit(visit->stage)))
-			sums[visit->stage] = 0;
+			sums[visit->stage] = business_sums[visit->stage] = 0;
 		stages |= step_bit(visit->stage);
 		sums[visit->stage] += visit->left_at - visit->entered_at;
+		if (velocity->open != NULL)
+			business_sums[visit->stage] += business_time_between(velocity->open, visit->entered_at, visit->left_at);
 		exits[visit->stage] = visit->exit;
 	}
 	for (; stages != 0; stages &= stages - 1)
@@ -112,7 +133,26 @@ take_cumulative(VelocityRun *velocity)
 		int stage = pg_rightmost_one_pos64(stages);
 
 		add_entry(velocity, sums[stage], stage, slot_of(exits[stage]));
+		if (velocity->open != NULL)
+			add_entry(velocity, business_sums[stage], velocity->stages + stage, slot_of(exits[stage]));
 	}
+}
+
+/* A visit by the business clock. */
+static void
+take_business_time(VelocityRun *velocity, const Visit *visit)
+{
+	int block = velocity->stages + visit->stage;
+
+	add_entry(velocity,
+			  business_time_between(velocity->open, visit->entered_at, visit->left_at),
+			  block,
+			  slot_of(visit->exit));
+	if (visit->entered_at < velocity->run.since)
+		add_entry(velocity,
+				  business_time_between(velocity->open, visit->entered_at, velocity->run.since),
+				  block,
+				  SLOT_LATE_ENTRY);
 }
 
 static void
@@ -134,6 +174,8 @@ take_visits(VisitRun *run)
 		add_entry(velocity, visit->left_at - visit->entered_at, visit->stage, slot_of(visit->exit));
 		if (visit->entered_at < run->since)
 			add_entry(velocity, run->since - visit->entered_at, visit->stage, SLOT_LATE_ENTRY);
+		if (unlikely(velocity->open != NULL))
+			take_business_time(velocity, visit);
 	}
 }
 
@@ -157,7 +199,7 @@ form_of(const Lifecycle *lifecycle, Datum definition, TimestampTz as_of, Timesta
 	form.definition = reader.p;
 	form.definition_length = reader.end - reader.p;
 	form.fingerprint = lifecycle->fingerprint;
-	form.flags = since != DT_NOBEGIN ? TALLY_SINCE : 0;
+	form.flags = (since != DT_NOBEGIN ? TALLY_SINCE : 0) | (lifecycle->calendar != NULL ? BOTH_CLOCKS : 0);
 	form.as_of = as_of;
 	form.since = since;
 	form.counter_count = COUNTERS;
@@ -195,6 +237,8 @@ begin_transition(FunctionCallInfo fcinfo)
 	velocity->run.as_of = as_of;
 	velocity->run.since = since;
 	velocity->run.end_attempt = take_visits;
+	velocity->open = lifecycle_open_time(lifecycle);
+	velocity->stages = measured_stages(lifecycle);
 	form = form_of(lifecycle, PG_GETARG_DATUM(2), as_of, since);
 	if (likely(!PG_ARGISNULL(0)))
 	{
@@ -204,7 +248,7 @@ begin_transition(FunctionCallInfo fcinfo)
 	else
 	{
 		check_visit_options(lifecycle, as_of, since);
-		velocity->tally = new_tally(&velocity_type, &form, measured_stages(lifecycle));
+		velocity->tally = new_tally(&velocity_type, &form, blocks_of(lifecycle, form.flags));
 	}
 	return velocity;
 }
@@ -276,7 +320,7 @@ open_summary(TallyForm *form, ByteReader reader)
 
 	read_tally(&velocity_type, form, reader);
 	lifecycle = decode_lifecycle_bytes(form->definition, form->definition_length, reader.source);
-	if (count_blocks(form->blocks) != measured_stages(lifecycle))
+	if (count_blocks(form->blocks) != blocks_of(lifecycle, form->flags))
 		broken(&reader);
 	return lifecycle;
 }
@@ -465,6 +509,30 @@ form_argument(FunctionCallInfo fcinfo)
 
 	read_tally(&velocity_type, &form, stored_tally(&velocity_type, PG_GETARG_DATUM(0)));
 	return form;
+}
+
+/* business_clock(velocity_summary): the durations in business time only */
+Datum
+revacct_velocity_business_clock(PG_FUNCTION_ARGS)
+{
+	TallyForm	   form;
+	Lifecycle	  *lifecycle = open_summary(&form, stored_tally(&velocity_type, PG_GETARG_DATUM(0)));
+	StringInfoData bytes;
+
+	if (lifecycle->calendar == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the summary has no business time"),
+				 errdetail("Its lifecycle \"%s\" has no calendar.", lifecycle->name),
+				 errhint("Make the lifecycle with calendar => a business_calendar.")));
+	if (form.flags & BOTH_CLOCKS)
+		for (int stage = 0; stage < measured_stages(lifecycle); stage++)
+			read_block(&form.blocks);
+	form.flags = (form.flags & ~BOTH_CLOCKS) | BUSINESS_CLOCK;
+	initStringInfo(&bytes);
+	append_tally_head(&velocity_type, &bytes, &form);
+	appendBinaryStringInfo(&bytes, (const char *) form.blocks.p, form.blocks.end - form.blocks.p);
+	return bytes_as_varlena(&bytes);
 }
 
 Datum
@@ -711,6 +779,7 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 	int			   limit = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	DurationTable *tables = palloc(sizeof(DurationTable) * Max(limit, 1));
 	uint64		   fingerprint = 0;
+	int			   clock = 0;
 	int			   count = 0;
 	Datum		   element;
 	bool		   isnull;
@@ -727,7 +796,10 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 		lifecycle = open_summary(&form, stored_tally(&velocity_type, element));
 		if (count > 0 && form.fingerprint != fingerprint)
 			report_definition_mismatch("lifecycles", fingerprint, form.fingerprint);
+		if (count > 0 && (form.flags & BUSINESS_CLOCK) != clock)
+			report_clock_mismatch();
 		fingerprint = form.fingerprint;
+		clock = form.flags & BUSINESS_CLOCK;
 		tables[count++] = *block_as_table(nth_block(form.blocks, measured_stage(lifecycle, PG_GETARG_TEXT_PP(1))));
 	}
 	result = log_rank(tables, count, EXIT_ANY);
@@ -810,6 +882,7 @@ static void
 put_spans(VisitRun *run)
 {
 	RowBuilder *row = &((SpanRows *) run)->row;
+	OpenTime   *open_time = run->lifecycle->open;
 
 	for (int i = 0; i < run->visit_count; i++)
 	{
@@ -829,6 +902,10 @@ put_spans(VisitRun *run)
 			add_text(row, exit_names[visit->exit]);
 		add_column(row, interval_datum(visit->left_at - visit->entered_at), false);
 		add_column(row, BoolGetDatum(visit->measured), false);
+		if (open_time == NULL)
+			add_column(row, (Datum) 0, true);
+		else
+			add_column(row, hours_datum(business_time_between(open_time, visit->entered_at, visit->left_at)), false);
 		end_row(row);
 	}
 }
@@ -837,8 +914,9 @@ put_spans(VisitRun *run)
 Datum
 revacct_velocity_stage_spans(PG_FUNCTION_ARGS)
 {
-	SpanRows *rows;
-	History	  history = {0};
+	SpanRows  *rows;
+	Lifecycle *lifecycle;
+	History	   history = {0};
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 	{
@@ -849,7 +927,9 @@ revacct_velocity_stage_spans(PG_FUNCTION_ARGS)
 	}
 	rows = palloc0(sizeof(SpanRows));
 	history.context = rows->run.context = CurrentMemoryContext;
-	rows->run.lifecycle = decode_lifecycle(PG_GETARG_DATUM(1));
+	lifecycle = decode_lifecycle(PG_GETARG_DATUM(1));
+	lifecycle_open_time(lifecycle);
+	rows->run.lifecycle = lifecycle;
 	rows->run.as_of = PG_GETARG_TIMESTAMPTZ(2);
 	rows->run.since = PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3);
 	rows->run.end_attempt = put_spans;

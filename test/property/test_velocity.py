@@ -146,7 +146,7 @@ class Case:
         if not any(read):
             return
         ask("spans", "SELECT id, x.attempt_no, x.visit_no, x.stage_no, x.stage, %s, %s, x.exit, %s, x.measured FROM j, "
-            "stage_spans(j, %s) WITH ORDINALITY AS x(attempt_no, visit_no, stage_no, stage, entered_at, left_at, exit, duration, measured, n) "
+            "stage_spans(j, %s) WITH ORDINALITY AS x(attempt_no, visit_no, stage_no, stage, entered_at, left_at, exit, duration, measured, business, n) "
             "ORDER BY id, n" % (micros("x.entered_at"), micros("x.left_at"), micros("x.duration"), args), self.judge_spans)
         ask("rollup", "SELECT rollup(p ORDER BY g)::text = (SELECT v::text FROM v) FROM (SELECT id %% 3 AS g, stage_velocity(j, %s) AS p "
             "FROM j GROUP BY 1) x" % args, expect([True], lambda g, w: g == "t"))

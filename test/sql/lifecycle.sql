@@ -173,7 +173,7 @@ SELECT mark(l, 'Lead') FROM defined;
 SELECT mark(l, 'lea') FROM defined;
 SELECT mark(l, '') FROM defined;
 SELECT mark(counting, 'nonsense') AS unknown, mark(counting, '') AS empty FROM defined;
-SELECT mark(NULL, 'lead') IS NULL AS no_lifecycle, mark(l, NULL) IS NULL AS no_stage, fingerprint(NULL::lifecycle) IS NULL AS no_fingerprint FROM defined;
+SELECT mark(NULL::lifecycle, 'lead') IS NULL AS no_lifecycle, mark(l, NULL) IS NULL AS no_stage, fingerprint(NULL::lifecycle) IS NULL AS no_fingerprint FROM defined;
 
 -- One definition, one fingerprint; anything that differs, another
 SELECT count(DISTINCT fingerprint(l)) AS different, count(*) AS definitions
