@@ -16,7 +16,7 @@ MODULE_big = revacct
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The install script is its rooms, one after the other: each needs only those before it.
-ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla statistics
+ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escalation statistics
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
 DATA_built = $(INSTALL_SQL)
 

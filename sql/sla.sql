@@ -51,6 +51,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2;
 COMMENT ON FUNCTION mark(sla, text) IS
 'The mark of a name, to be folded into a journey; NULL for NULL. A name that the SLA does not know is an error (22023).';
 
+CREATE FUNCTION sla_name(sla sla)
+RETURNS text
+AS 'MODULE_PATHNAME', 'revacct_sla_name'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION sla_name(sla) IS
+'The name of an SLA, which its versions share.';
+
 CREATE FUNCTION promise_value(deadline timestamptz)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'revacct_promise_value'

@@ -20,8 +20,6 @@ const char *const clock_status_names[CLOCK_STATUSES] = {
 
 const char *const clock_end_names[] = {NULL, "stop", "reset", "cancel"};
 
-#define UNIX_EPOCH ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
 /*
  * Time as a policy measures it
  */

@@ -77,6 +77,7 @@ PG_FUNCTION_INFO_V1(revacct_sla_in);
 PG_FUNCTION_INFO_V1(revacct_sla_out);
 PG_FUNCTION_INFO_V1(revacct_sla_recv);
 PG_FUNCTION_INFO_V1(revacct_sla_mark);
+PG_FUNCTION_INFO_V1(revacct_sla_name);
 PG_FUNCTION_INFO_V1(revacct_promise_value);
 
 #define reject_sla(sla, message, hint) reject_definition(KIND, (sla)->name, message, hint)
@@ -1730,7 +1731,12 @@ revacct_sla_mark(PG_FUNCTION_ARGS)
 			 errhint("Leave out events that are not its business, or list them in marks.")));
 }
 
-#define UNIX_EPOCH ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+/* sla_name(sla) */
+Datum
+revacct_sla_name(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(decode_sla(PG_GETARG_DATUM(0))->name));
+}
 
 /* promise_value(deadline): microseconds since 1970-01-01 UTC */
 Datum

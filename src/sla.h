@@ -89,6 +89,9 @@ typedef struct ValueList
 
 #define MILLION 1000000
 
+/* 2000-01-01 in microseconds since 1970-01-01, which promises count from. */
+#define UNIX_EPOCH ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
 typedef struct EscalationStep
 {
 	bool		from_target; /* amount is microseconds from the target, else millionths of it */
