@@ -7,14 +7,22 @@ CREATE FUNCTION chance(lead_id bigint, question text) RETURNS float8
     IMMUTABLE PARALLEL SAFE
     RETURN ('x' || left(md5(question || lead_id), 8))::bit(32)::bigint / 4294967296.0::float8;
 
+-- What was agreed: the stages, the hours of the sales team, and how long a marketing-qualified lead may wait for sales.
 CREATE TABLE model AS
-SELECT lifecycle('inbound',
-                 stages      => '{lead, mql, sql, proposal}',
-                 won         => 'customer',
-                 lost        => '{disqualified, lost}',
-                 no_decision => '{no_decision}',
-                 recycled    => '{nurture}') AS inbound,
-       timestamptz '2026-01-01 00:00 UTC' AS as_of;
+SELECT inbound, sales_hours,
+       sla('follow up', start => '{mql}', stop => '{sql, proposal, customer, disqualified, nurture}', lifecycle => inbound,
+           target => '80 hours', calendar => sales_hours,
+           escalations => '{80% to owner, breach to team lead, breach + 40 hours to director}') AS follow_up,
+       timestamptz '2026-01-01 00:00 UTC' AS as_of
+FROM (SELECT lifecycle('inbound',
+                       stages      => '{lead, mql, sql, proposal}',
+                       won         => 'customer',
+                       lost        => '{disqualified, lost}',
+                       no_decision => '{no_decision}',
+                       recycled    => '{nurture}') AS inbound,
+             business_calendar('sales', 'America/New_York', '{mon-fri 09:00-17:00}',
+                               holidays => '{2025-01-01, 2025-05-26, 2025-07-04, 2025-09-01, 2025-11-27, 2025-12-25, 2026-01-01}',
+                               known_until => '2026-12-31') AS sales_hours) AS definitions;
 
 CREATE TABLE lead_source AS
 SELECT lead_id,

@@ -1,8 +1,10 @@
 -- The Olist marketing funnel: 8,000 leads of a Brazilian marketplace, of which 842 became sellers. Losses were not written
 -- down, so a lead that was not won is still open on the day after the last deal.
 CREATE TABLE model AS
-SELECT lifecycle('olist', stages => '{mql}', won => 'seller') AS inbound,
-       timestamptz '2018-11-15 00:00 UTC' AS as_of;
+SELECT inbound,
+       sla('follow up', start => '{mql}', stop => '{seller}', lifecycle => inbound, target => '30 days') AS follow_up,
+       timestamptz '2018-11-15 00:00 UTC' AS as_of
+FROM (SELECT lifecycle('olist', stages => '{mql}', won => 'seller') AS inbound) AS definitions;
 
 CREATE TABLE lead_source AS
 SELECT row_number() OVER (ORDER BY mql_id) AS lead_id,

@@ -101,3 +101,27 @@ ORDER BY quarter;
 
 SELECT (SELECT rollup(funnel) FROM funnel_by_month)::text
      = (SELECT funnel_conversion(journey, inbound, as_of, amount) FROM lead, model)::text AS "rollup = direct";
+
+\echo '6. The follow-up SLA by segment: a lead that nobody worked on is breached once its time is up, not left out'
+\echo
+
+WITH by_segment AS (
+    SELECT segment, sla_breach(journey, follow_up, as_of) AS follow_ups
+    FROM lead, model
+    GROUP BY segment
+)
+SELECT segment, started, met, breached, running, overdue,
+       round(100 * breach_rate, 1) AS "breached %",
+       median_hours AS "median hours",
+       median_overdue_hours AS "median hours late"
+FROM by_segment, policies(follow_ups)
+ORDER BY segment;
+
+\echo '   ... and the worklist behind it: who is due next, in hours of the clock'
+\echo
+
+SELECT lead_id, lead.segment, status, started_at, due_at, elapsed, remaining
+FROM lead, model, sla_clocks(journey, follow_up, as_of)
+WHERE status = 'running'
+ORDER BY due_at, lead_id
+LIMIT 5;
