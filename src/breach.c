@@ -991,8 +991,9 @@ put_steps(ClockRun *run, const Clock *clock)
 	{
 		const EscalationStep *step = &policy->steps[i];
 		int64				  threshold = step_threshold(step, clock->target);
-		TimestampTz			  at = 0;
-		bool				  known = clock_reaches(run, clock, threshold, &at);
+		bool		due = threshold == clock->target ? clock->elapsed > threshold : clock->elapsed >= threshold;
+		TimestampTz at = 0;
+		bool		known = (due || !clock->paused) && clock_reaches(run, clock, threshold, &at);
 
 		CHECK_FOR_INTERRUPTS();
 		if (known)
@@ -1005,9 +1006,7 @@ put_steps(ClockRun *run, const Clock *clock)
 		add_text(row, step_text(step));
 		add_text(row, step->recipient);
 		add_instant(row, known, at);
-		add_column(row,
-				   BoolGetDatum(threshold == clock->target ? clock->elapsed > threshold : clock->elapsed >= threshold),
-				   false);
+		add_column(row, BoolGetDatum(due), false);
 		end_row(row);
 	}
 }

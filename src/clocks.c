@@ -65,20 +65,18 @@ keep_stretch(ClockRun *run, TimestampTz to)
 	run->stretches[clock->stretch_count++] = stretch;
 }
 
-/* A breach at the end of the stretch since clock->since, before which less than the target had elapsed. */
+/* A breach in the stretch that was just added to the account. */
 static void
-note_breach(ClockRun *run, int64 before)
+note_breach(ClockRun *run)
 {
-	Clock		 *clock = &run->clock;
-	const Policy *policy = policy_of(run, clock);
+	Clock *clock = &run->clock;
 
-	clock->breached = true;
-	if (!run->details)
-		return;
-	clock->has_breach_at = add_time(policy, clock->since, clock->target - before, &clock->due_at);
-	clock->breach_at = clock->due_at;
-	if (clock->has_breach_at)
+	if (run->details && clock_due_at(run, clock, &clock->due_at))
+	{
+		clock->breach_at = clock->due_at;
 		clock->has_breach_at = clock_next_open(run, clock, &clock->breach_at);
+	}
+	clock->breached = true;
 }
 
 /* Bring the account of the open clock up to an instant, before which nothing about it changes. */
@@ -104,7 +102,7 @@ account(ClockRun *run, TimestampTz at)
 		clock->elapsed += elapsed;
 		clock->phase_elapsed[clock->phase] += elapsed;
 		if (clock->elapsed > clock->target && !clock->breached)
-			note_breach(run, clock->elapsed - elapsed);
+			note_breach(run);
 	}
 	clock->elapsed_wall += at - clock->since;
 	clock->since = at;
@@ -140,6 +138,7 @@ restart(ClockRun *run, TimestampTz at)
 	clock->elapsed = 0;
 	clock->phase = 0;
 	clock->phases_seen = 1;
+	clock->has_target = false;
 	memset(clock->phase_elapsed, 0, sizeof(int64) * Max(run->sla->phase_count, 1));
 	clock->stretch_count = 0;
 }
@@ -149,12 +148,17 @@ set_target(ClockRun *run, TimestampTz at)
 {
 	Clock		 *clock = &run->clock;
 	const Policy *policy = policy_of(run, clock);
+	int64		  target = clock->target;
 
 	if (run->has_promise)
-		clock->target = measure(policy, clock->counts_from, run->promise);
+		target = measure(policy, clock->counts_from, run->promise);
 	else if (policy->has_target)
-		clock->target = policy->target;
+		target = policy->target;
 	/* else the promise was taken back and nothing else is in force: what was in force stays */
+	if (clock->has_target && clock->target == target)
+		return;
+	clock->has_target = true;
+	clock->target = target;
 	clock->target_from = at;
 }
 
@@ -285,6 +289,7 @@ open_clock(ClockRun *run, TimestampTz at)
 	clock->elapsed = clock->elapsed_wall = clock->paused_wall = 0;
 	clock->breached = beyond;
 	clock->has_breach_at = false;
+	clock->has_target = false;
 	clock->phase = 0;
 	clock->phases_seen = 1;
 	memset(clock->phase_elapsed, 0, sizeof(int64) * Max(sla->phase_count, 1));
@@ -642,7 +647,7 @@ clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at)
 		*at = clock->started_at;
 		return true;
 	}
-	return clock->end == END_NONE && clock_due_at(run, clock, at) && clock_next_open(run, clock, at);
+	return clock->end == END_NONE && !clock->paused && clock_due_at(run, clock, at) && clock_next_open(run, clock, at);
 }
 
 /* Does the clock, or when it will be due, depend on holidays that are not known? */

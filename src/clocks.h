@@ -55,6 +55,7 @@ typedef struct Clock
 	bool		paused;		 /* now, or when it ended */
 	TimestampTz since;		 /* since when it has run or been paused, as far as accounted for */
 	int			policy;		 /* in force, or -1 while the clock is not covered */
+	bool		has_target;	 /* is target set? Always once the clock is covered */
 	int64		target;		 /* in force */
 	TimestampTz target_from; /* since when */
 	ToldValue	segment;
