@@ -22,8 +22,8 @@
 #define FIRST_EDGE (INT64CONST(-200) * YEAR) /* about 1800 */
 #define LAST_EDGE (INT64CONST(100) * YEAR)	 /* about 2100 */
 
-/* At most so many bytes are laid out for good; what comes after that lives as long as the query. */
-#define CACHE_BYTES (64 * 1024 * 1024)
+/* When a backend keeps more than this, it forgets what is laid out, and lays out again what is asked for. */
+#define CACHE_BYTES ((Size) 256 * 1024 * 1024)
 
 PG_FUNCTION_INFO_V1(revacct_business_time);
 PG_FUNCTION_INFO_V1(revacct_business_add);
@@ -330,14 +330,20 @@ next_piece(const Calendar *calendar, TimestampTz at, TimestampTz limit)
 	int			dst_after;
 	TimestampTz next;
 
-	if (pg_next_dst_boundary(&seconds,
-							 &offset_before,
-							 &dst_before,
-							 &boundary,
-							 &offset_after,
-							 &dst_after,
-							 calendar->zone) != 1)
-		return limit;
+	/* Asked at the very last change that it has, the library knows of none to come; a second later it does. */
+	for (int again = 0;; again++, seconds++)
+	{
+		if (pg_next_dst_boundary(&seconds,
+								 &offset_before,
+								 &dst_before,
+								 &boundary,
+								 &offset_after,
+								 &dst_after,
+								 calendar->zone) == 1)
+			break;
+		if (again > 0)
+			return limit;
+	}
 	next = instant_of_unix_seconds(boundary);
 	return next > at ? Min(next, limit) : limit;
 }
@@ -487,6 +493,8 @@ widen_edges(const Calendar *calendar, TimestampTz *low, TimestampTz *high)
 	}
 }
 
+static void forget_others(const OpenTime *open);
+
 /*
  * Lay out at least from one instant to another, both between a period before the lower edge and a period after the upper
  * one, and what was laid out before; with some room, so that growing is rare.
@@ -521,6 +529,7 @@ reach(OpenTime *open, TimestampTz from, TimestampTz to)
 	index_layout(open, &layout);
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(work);
+	forget_others(open);
 }
 
 static inline void
@@ -543,6 +552,34 @@ typedef struct CacheEntry
 static HTAB			*cache = NULL;
 static MemoryContext cache_context = NULL;
 
+/* Leave nothing laid out; the next question lays out what it needs. */
+static void
+forget_layout(OpenTime *open)
+{
+	if (open->array_context != NULL)
+		MemoryContextDelete(open->array_context);
+	open->array_context = NULL;
+	open->intervals = NULL;
+	/* no instant lies in the stretch */
+	open->from = PG_INT64_MAX;
+	open->to = PG_INT64_MIN;
+}
+
+/* If too much is kept, forget what is laid out of all calendars but one. Nobody holds on to it between two questions. */
+static void
+forget_others(const OpenTime *open)
+{
+	HASH_SEQ_STATUS all;
+	CacheEntry	   *entry;
+
+	if (cache == NULL || MemoryContextMemAllocated(cache_context, true) <= CACHE_BYTES)
+		return;
+	hash_seq_init(&all, cache);
+	while ((entry = hash_seq_search(&all)) != NULL)
+		if (entry->open != open)
+			forget_layout(entry->open);
+}
+
 static OpenTime *
 new_open_time(const void *bytes, Size length, MemoryContext parent)
 {
@@ -558,6 +595,7 @@ new_open_time(const void *bytes, Size length, MemoryContext parent)
 	open->edge_low = FIRST_EDGE;
 	open->edge_high = LAST_EDGE;
 	widen_edges(open->calendar, &open->edge_low, &open->edge_high);
+	forget_layout(open);
 	MemoryContextSwitchTo(old_context);
 	/* only what is whole outlives an error */
 	MemoryContextSetParent(context, parent);
@@ -565,7 +603,7 @@ new_open_time(const void *bytes, Size length, MemoryContext parent)
 }
 
 /*
- * The calendar in some bytes, ready for questions. It is kept for good, or if too much is kept already, in the fallback
+ * The calendar in some bytes, ready for questions. It is kept for good, or if too many are kept already, in the fallback
  * context.
  */
 OpenTime *
@@ -655,16 +693,22 @@ open_in_period(OpenTime *open, bool after)
 int64
 business_time_far(OpenTime *open, TimestampTz from, TimestampTz to)
 {
-	int64 periods_from = periods_from_edges(open, &from);
-	int64 periods_to = periods_from_edges(open, &to);
-	int64 beyond = 0;
+	int64  periods_from = periods_from_edges(open, &from);
+	int64  periods_to = periods_from_edges(open, &to);
+	int128 measure = 0;
 
 	ensure(open, Min(from, to), Max(from, to));
 	if (periods_to != 0)
-		beyond += periods_to * open_in_period(open, periods_to > 0);
+		measure += (int128) periods_to * open_in_period(open, periods_to > 0);
 	if (periods_from != 0)
-		beyond -= periods_from * open_in_period(open, periods_from > 0);
-	return beyond + open_before(open, to) - open_before(open, from);
+		measure -= (int128) periods_from * open_in_period(open, periods_from > 0);
+	measure += open_before(open, to) - open_before(open, from);
+	if (measure > PG_INT64_MAX || measure < -PG_INT64_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERVAL_FIELD_OVERFLOW),
+				 errmsg("the business time between two instants is out of range"),
+				 errdetail("It is more than 292,000 years.")));
+	return (int64) measure;
 }
 
 /* The first instant with that much open time since the beginning of the stretch, of which it is not more. */
