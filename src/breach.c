@@ -979,6 +979,18 @@ step_threshold(const EscalationStep *step, int64 target)
 	return threshold;
 }
 
+/* When a step is to be raised; false if that cannot be said. */
+static bool
+step_raise_at(const ClockRun *run, const Clock *clock, int64 threshold, bool due, TimestampTz *at)
+{
+	if (threshold == clock->target)
+		return clock_breach_at(run, clock, at);
+	if ((clock->paused && !due) || !clock_reaches(run, clock, threshold, at))
+		return false;
+	*at = Max(*at, clock->target_from);
+	return threshold < clock->target || clock_next_open(run, clock, at);
+}
+
 static void
 put_steps(ClockRun *run, const Clock *clock)
 {
@@ -991,15 +1003,11 @@ put_steps(ClockRun *run, const Clock *clock)
 	{
 		const EscalationStep *step = &policy->steps[i];
 		int64				  threshold = step_threshold(step, clock->target);
-		bool		due = threshold == clock->target ? clock->elapsed > threshold : clock->elapsed >= threshold;
-		TimestampTz at = 0;
-		bool		known = (due || !clock->paused) && clock_reaches(run, clock, threshold, &at);
+		bool				  due = threshold == clock->target ? clock->breached : clock->elapsed >= threshold;
+		TimestampTz			  at = 0;
+		bool				  known = step_raise_at(run, clock, threshold, due, &at);
 
 		CHECK_FOR_INTERRUPTS();
-		if (known)
-			at = Max(at, clock->target_from);
-		if (known && threshold >= clock->target)
-			known = clock_next_open(run, clock, &at);
 		add_column(row, Int32GetDatum(run->clocks), false);
 		add_instant(row, true, clock->counts_from);
 		add_column(row, Int32GetDatum(i + 1), false);
