@@ -29,10 +29,9 @@ typedef struct TextReader
 	const char *hint;
 } TextReader;
 
-extern void reject_definition(const char *kind, const char *name, const char *message, const char *hint)
-	pg_attribute_noreturn();
-extern void report_definition_mismatch(const char *kinds, uint64 a, uint64 b) pg_attribute_noreturn();
-extern void report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b) pg_attribute_noreturn();
+pg_noreturn extern void reject_definition(const char *kind, const char *name, const char *message, const char *hint);
+pg_noreturn extern void report_definition_mismatch(const char *kinds, uint64 a, uint64 b);
+pg_noreturn extern void report_instant_mismatch(const char *what, TimestampTz a, TimestampTz b);
 
 extern char		  *fingerprint_text(uint64 fingerprint);
 extern void		   append_fingerprinted(StringInfo out, const StringInfoData *definition);
@@ -48,12 +47,12 @@ extern char		 **text_array(FunctionCallInfo fcinfo, int argno, const char *optio
 extern int		   word_index(const char *kind, const char *name, const char *option, const char *word,
 							  const char *const *words);
 
-extern void		   append_name(StringInfo out, const char *name);
-extern void		   reject_text(const TextReader *reader, const char *at) pg_attribute_noreturn();
-extern const char *skip_space(const char *p);
-extern char		  *parse_name(TextReader *reader);
-extern char		  *parse_keyword(TextReader *reader, const char **start);
-extern char		 **parse_items(TextReader *reader, int *count);
+extern void				append_name(StringInfo out, const char *name);
+pg_noreturn extern void reject_text(const TextReader *reader, const char *at);
+extern const char	   *skip_space(const char *p);
+extern char			   *parse_name(TextReader *reader);
+extern char			   *parse_keyword(TextReader *reader, const char **start);
+extern char			  **parse_items(TextReader *reader, int *count);
 
 /* The fingerprint of a definition without reading the rest; also its length in bytes. */
 static inline uint64

@@ -26,6 +26,9 @@
 #else
 #define RANGE_SERIALIZE(type, lower, upper, empty) range_serialize(type, lower, upper, empty)
 #endif
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
 
 #define REVACCT_VERSION_BYTE 1
 
@@ -80,21 +83,21 @@ add_column(RowBuilder *row, Datum value, bool isnull)
 	row->nulls[row->column++] = isnull;
 }
 
-extern Datum		  hours_datum(int64 usecs);
-extern Datum		  rounded_numeric(double value, int scale);
-extern Datum		  rounded_ratio(int128 numerator, int128 denominator, int scale);
-extern StringInfoData message_bytes(StringInfo message);
-extern StringInfoData hex_as_bytes(const char *text, const char *type_name);
-extern void			  report_broken_bytes(const char *type_name, ByteSource source) pg_attribute_noreturn();
-extern void			  report_newer_version(const char *type_name, int version) pg_attribute_noreturn();
-extern void			  check_finite_instant(TimestampTz at, const char *what);
-extern void			  append_instant(StringInfo out, TimestampTz at);
-extern const char	 *parse_instant(const char *text, TimestampTz *at);
-extern Datum		  bytes_as_varlena(const StringInfoData *bytes);
-extern void			 *writable_state(FunctionCallInfo fcinfo, int argno);
-extern Datum		  unchanged_state(FunctionCallInfo fcinfo);
-extern void			 *grown_state(void *state, Size needed);
-extern void			  check_value_size(Size bytes, const char *type_name, const char *hint);
+extern Datum			hours_datum(int64 usecs);
+extern Datum			rounded_numeric(double value, int scale);
+extern Datum			rounded_ratio(int128 numerator, int128 denominator, int scale);
+extern StringInfoData	message_bytes(StringInfo message);
+extern StringInfoData	hex_as_bytes(const char *text, const char *type_name);
+pg_noreturn extern void report_broken_bytes(const char *type_name, ByteSource source);
+pg_noreturn extern void report_newer_version(const char *type_name, int version);
+extern void				check_finite_instant(TimestampTz at, const char *what);
+extern void				append_instant(StringInfo out, TimestampTz at);
+extern const char	   *parse_instant(const char *text, TimestampTz *at);
+extern Datum			bytes_as_varlena(const StringInfoData *bytes);
+extern void			   *writable_state(FunctionCallInfo fcinfo, int argno);
+extern Datum			unchanged_state(FunctionCallInfo fcinfo);
+extern void			   *grown_state(void *state, Size needed);
+extern void				check_value_size(Size bytes, const char *type_name, const char *hint);
 
 /*
  * A varlena argument's payload, detoasted only if it must be (short headers stay).

@@ -64,20 +64,20 @@ typedef struct Tally
 StaticAssertDecl(offsetof(Tally, header) == VARHDRSZ, "the header byte is the first payload byte");
 StaticAssertDecl(offsetof(Tally, data) % MAXIMUM_ALIGNOF == 0, "counters and entries are aligned");
 
-extern Tally *new_tally(const TallyType *type, const TallyForm *form, int block_count);
-extern Tally *room_for_entry(const TallyType *type, Tally *tally);
-extern Tally *tally_argument(FunctionCallInfo fcinfo, const TallyType *type);
-extern void	  reject_tally(const TallyType *type, const Tally *tally, const TallyForm *other) pg_attribute_noreturn();
-extern void	  report_clock_mismatch(void) pg_attribute_noreturn();
-extern Datum  tally_add_summary(FunctionCallInfo fcinfo, const TallyType *type);
-extern Datum  tally_final(FunctionCallInfo fcinfo, const TallyType *type);
-extern ByteReader stored_tally(const TallyType *type, Datum datum);
-extern void		  read_tally(const TallyType *type, TallyForm *form, ByteReader reader);
-extern void		  append_tally_head(const TallyType *type, StringInfo out, const TallyForm *form);
-extern Datum	  definition_of_tally(const TallyForm *form);
-extern int		  count_blocks(ByteReader blocks);
-extern ByteReader nth_block(ByteReader blocks, int n);
-extern bool		  is_tally_canonical(const TallyType *type, TallyForm *form, const StringInfoData *bytes);
+extern Tally		   *new_tally(const TallyType *type, const TallyForm *form, int block_count);
+extern Tally		   *room_for_entry(const TallyType *type, Tally *tally);
+extern Tally		   *tally_argument(FunctionCallInfo fcinfo, const TallyType *type);
+pg_noreturn extern void reject_tally(const TallyType *type, const Tally *tally, const TallyForm *other);
+pg_noreturn extern void report_clock_mismatch(void);
+extern Datum			tally_add_summary(FunctionCallInfo fcinfo, const TallyType *type);
+extern Datum			tally_final(FunctionCallInfo fcinfo, const TallyType *type);
+extern ByteReader		stored_tally(const TallyType *type, Datum datum);
+extern void				read_tally(const TallyType *type, TallyForm *form, ByteReader reader);
+extern void				append_tally_head(const TallyType *type, StringInfo out, const TallyForm *form);
+extern Datum			definition_of_tally(const TallyForm *form);
+extern int				count_blocks(ByteReader blocks);
+extern ByteReader		nth_block(ByteReader blocks, int n);
+extern bool				is_tally_canonical(const TallyType *type, TallyForm *form, const StringInfoData *bytes);
 
 /* The counters of what waits. They move when an entry is added. */
 static inline uint64 *
