@@ -1,7 +1,7 @@
 # revacct: revenue accountability inside PostgreSQL.
 #
 #   make, make install     build and install for the PostgreSQL that PG_CONFIG speaks of
-#   make installcheck      regression tests, on the server that PGHOST and PGPORT speak of
+#   make installcheck      regression and isolation tests, on the server that PGHOST and PGPORT speak of
 #   make demo              a throwaway server with data and numbers to look at; make demo-stop ends it
 #   make check-all         every test, on a throwaway server
 
@@ -42,8 +42,14 @@ override with_llvm := no
 REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OUTPUT = build/regress
 REGRESS_OPTS = --inputdir=test --outputdir=$(REGRESS_OUTPUT) --load-extension=revacct
-REGRESS_PREP = $(REGRESS_OUTPUT)
-EXTRA_CLEAN = $(REGRESS_OUTPUT)
+
+# pg_isolation_regress is like it, with specs/ for sql/.
+ISOLATION = $(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec))))
+ISOLATION_OUTPUT = build/isolation
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=$(ISOLATION_OUTPUT) --load-extension=revacct
+
+REGRESS_PREP = $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT)
+EXTRA_CLEAN = $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT)
 
 # Without the server's development files only the targets below work: `demo` and `check-all` know how to get them.
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -62,7 +68,7 @@ $(INSTALL_SQL): $(ROOMS:%=sql/%.sql) revacct.control Makefile
 	@mkdir -p $(@D)
 	cat $(ROOMS:%=sql/%.sql) > $@.new && mv $@.new $@
 
-$(REGRESS_OUTPUT):
+$(REGRESS_OUTPUT) $(ISOLATION_OUTPUT):
 	mkdir -p $@
 
 # What the scripts ask this file.

@@ -39,6 +39,7 @@ missing_packages() {
 	[ "$1" = check ] || return 0
 
 	[ -f "$(pg --sharedir)/extension/pgtap.control" ] || say "postgresql-$major-pgtap"
+	[ -x "$(dirname "$(pg --pgxs)")/../test/isolation/isolationtester" ] || say "postgresql-client-$major"
 	command -v clang-format-14 >/dev/null || say clang-format-14
 	command -v python3 >/dev/null || say python3
 	perl -MTAP::Parser -e 1 2>/dev/null || say perl

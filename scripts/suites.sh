@@ -17,7 +17,9 @@ make_template() {
 	sql -d template_revacct -c 'CREATE EXTENSION revacct' -c 'CREATE EXTENSION pgtap'
 }
 
-regress_suite() { suite "pg_regress" "$root/scripts/regress-tap" "$1"; }
+regress_suite() { suite "pg_regress" "$root/scripts/regress-tap" "$1" regress; }
+
+isolation_suite() { suite "Isolation" "$root/scripts/regress-tap" "$1" isolation; }
 
 pgtap_suite() {
 	suite "pgTAP" "$root/scripts/in-fresh-database" template_revacct \

@@ -26,14 +26,14 @@ COMMENT ON COLUMN revacct_data.escalation.subject IS 'The key of the subject, as
 COMMENT ON COLUMN revacct_data.escalation.counting_since IS 'Since when the clock counts: its start, or its last restart.';
 COMMENT ON COLUMN revacct_data.escalation.step IS 'The step of the policy, such as: breach + 4 hours to director.';
 COMMENT ON COLUMN revacct_data.escalation.recipient IS 'The role or party the step goes to.';
-COMMENT ON COLUMN revacct_data.escalation.raise_at IS 'When it was to be raised; NULL if a pause hid that.';
+COMMENT ON COLUMN revacct_data.escalation.raise_at IS 'When it was to be raised; NULL if that could not be said.';
 COMMENT ON COLUMN revacct_data.escalation.raised_at IS 'When it was raised.';
 COMMENT ON COLUMN revacct_data.escalation.raised_by IS 'The session''s user who raised it.';
 COMMENT ON COLUMN revacct_data.escalation.sla_fingerprint IS 'The definition by which it was due.';
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.escalation', '');
 
 -- A trusted extension's tables belong to the superuser; who installs it shall have what an owner has.
-GRANT USAGE ON SCHEMA revacct_data TO @extowner@;
+GRANT USAGE ON SCHEMA revacct_data TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON revacct_data.escalation TO @extowner@ WITH GRANT OPTION;
 
 CREATE FUNCTION escalations_due(subject text, journey journey, sla sla, as_of timestamptz)
@@ -59,6 +59,7 @@ SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
     raised revacct_data.escalation;
+    payload text;
 BEGIN
     -- Of two runs at once, the second waits for the first, finds the key taken, and raises nothing.
     FOR raised IN
@@ -67,12 +68,18 @@ BEGIN
         SELECT sla_name(raise_escalations.sla), raise_escalations.subject, due.counting_since, due.step, due.recipient,
                due.raise_at, clock_timestamp(), session_user, fingerprint(raise_escalations.sla)
         FROM escalations_due(raise_escalations.subject, journey, raise_escalations.sla, as_of) AS due
+        ORDER BY due.clock_no, due.step_no
         ON CONFLICT DO NOTHING
         RETURNING *
     LOOP
-        PERFORM pg_notify('revacct_escalation', json_build_object(
+        payload := json_build_object(
             'sla', raised.sla, 'subject', raised.subject, 'step', raised.step, 'recipient', raised.recipient,
-            'counting_since', raised.counting_since, 'raise_at', raised.raise_at)::text);
+            'counting_since', raised.counting_since, 'raise_at', raised.raise_at)::text;
+        -- A notification holds less than 8,000 bytes, which names full of control characters would pass.
+        IF octet_length(payload) >= 8000 THEN
+            payload := json_build_object('counting_since', raised.counting_since, 'raise_at', raised.raise_at)::text;
+        END IF;
+        PERFORM pg_notify('revacct_escalation', payload);
         RETURN NEXT raised;
     END LOOP;
 END $$;

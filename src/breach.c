@@ -979,16 +979,29 @@ step_threshold(const EscalationStep *step, int64 target)
 	return threshold;
 }
 
-/* When a step is to be raised; false if that cannot be said. */
+/* Was it breached since it counts from zero? What happened before a restart is a fact, but was told already. */
 static bool
-step_raise_at(const ClockRun *run, const Clock *clock, int64 threshold, bool due, TimestampTz *at)
+is_breached_in_count(const ClockRun *run, const Clock *clock, TimestampTz *at)
 {
-	if (threshold == clock->target)
-		return clock_breach_at(run, clock, at);
-	if ((clock->paused && !due) || !clock_reaches(run, clock, threshold, at))
-		return false;
-	*at = Max(*at, clock->target_from);
-	return threshold < clock->target || clock_next_open(run, clock, at);
+	return clock->breached && clock_breach_at(run, clock, at) && *at >= clock->counts_from;
+}
+
+/* Is a step due, and when is or was it to be raised? known is false if that cannot be said. */
+static bool
+step_is_due(const ClockRun *run, const Clock *clock, int64 threshold, TimestampTz *at, bool *known)
+{
+	bool at_target = threshold == clock->target;
+	bool due;
+
+	if (at_target && is_breached_in_count(run, clock, at))
+		return *known = true;
+	due = at_target ? clock->elapsed > threshold : clock->elapsed >= threshold;
+	*known = (due || !clock->paused) && clock_reaches(run, clock, threshold, at);
+	if (*known)
+		*at = Max(*at, clock->target_from);
+	if (*known && at_target)
+		*known = clock_next_open(run, clock, at);
+	return due;
 }
 
 static void
@@ -1003,9 +1016,9 @@ put_steps(ClockRun *run, const Clock *clock)
 	{
 		const EscalationStep *step = &policy->steps[i];
 		int64				  threshold = step_threshold(step, clock->target);
-		bool				  due = threshold == clock->target ? clock->breached : clock->elapsed >= threshold;
 		TimestampTz			  at = 0;
-		bool				  known = step_raise_at(run, clock, threshold, due, &at);
+		bool				  known;
+		bool				  due = step_is_due(run, clock, threshold, &at, &known);
 
 		CHECK_FOR_INTERRUPTS();
 		add_column(row, Int32GetDatum(run->clocks), false);

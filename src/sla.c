@@ -760,13 +760,14 @@ append_amount(StringInfo out, int64 usecs)
 		appendStringInfoString(out, "0 hours");
 }
 
-/* Read such an amount up to the end; false if it is none. */
+/* Read such an amount up to the end; false if it is none. Says whether it has days. */
 static bool
-parse_amount(const char *text, int64 *usecs)
+parse_amount(const char *text, int64 *usecs, bool *days)
 {
 	const char *p = skip_space(text);
 
 	*usecs = 0;
+	*days = false;
 	while (*p)
 	{
 		char *end;
@@ -784,6 +785,7 @@ parse_amount(const char *text, int64 *usecs)
 		if (unit == lengthof(units) || pg_mul_s64_overflow(count, units[unit].usecs, &part) ||
 			pg_add_s64_overflow(*usecs, part, usecs))
 			return false;
+		*days |= unit == 0;
 		p += strlen(units[unit].word);
 		p += *p == 's';
 		if (*p && !isspace((unsigned char) *p))
@@ -856,19 +858,20 @@ parse_percent(const char *when, int64 *millionths)
 }
 
 static bool
-parse_offset(const char *when, int64 *usecs)
+parse_offset(const char *when, int64 *usecs, bool *days)
 {
 	const char *p = when + strlen("breach");
 	char		sign;
 
 	*usecs = 0;
+	*days = false;
 	if (strncmp(when, "breach", strlen("breach")) != 0)
 		return false;
 	p = skip_space(p);
 	if (*p == '\0')
 		return true;
 	sign = *p++;
-	if ((sign != '+' && sign != '-') || !parse_amount(p, usecs))
+	if ((sign != '+' && sign != '-') || !parse_amount(p, usecs, days))
 		return false;
 	if (sign == '-')
 		*usecs = -*usecs;
@@ -876,9 +879,10 @@ parse_offset(const char *when, int64 *usecs)
 }
 
 static EscalationStep
-parse_step(const Sla *sla, const char *text)
+parse_step(const Sla *sla, const Policy *policy, const char *text)
 {
 	EscalationStep step = {0};
+	bool		   days;
 	const char	  *to = strstr(text, " to ");
 	char		  *when;
 
@@ -893,8 +897,14 @@ parse_step(const Sla *sla, const char *text)
 			if (parse_percent(when, &step.amount))
 				return step;
 			step.from_target = true;
-			if (parse_offset(when, &step.amount))
+			if (parse_offset(when, &step.amount, &days))
+			{
+				if (days && policy->calendar >= 0)
+					reject_sla(sla,
+							   psprintf("escalation \"%s\" must not contain days", text),
+							   "With a calendar a day has no length: write it in hours.");
 				return step;
+			}
 		}
 	}
 	reject_sla(sla,
@@ -1224,7 +1234,7 @@ set_policy(FunctionCallInfo fcinfo, Sla *sla)
 
 		policy->steps = palloc(sizeof(EscalationStep) * Max(policy->step_count, 1));
 		for (int i = 0; i < policy->step_count; i++)
-			policy->steps[i] = parse_step(sla, items[i]);
+			policy->steps[i] = parse_step(sla, policy, items[i]);
 	}
 	if (!PG_ARGISNULL(ARG_VALID))
 		set_validity(sla, policy, fcinfo, ARG_VALID);
@@ -1528,8 +1538,10 @@ parse_policy_item(const TextReader *reader, const Sla *sla, Policy *policy, cons
 		policy->has_target = false;
 	else if (strcmp(word, "target") == 0)
 	{
+		bool days;
+
 		policy->has_target = true;
-		if (!parse_amount(rest, &policy->target))
+		if (!parse_amount(rest, &policy->target, &days) || (days && policy->calendar >= 0))
 			reject_text(reader, item);
 	}
 	else if (strcmp(word, "calendar") == 0)
@@ -1549,7 +1561,7 @@ parse_policy_item(const TextReader *reader, const Sla *sla, Policy *policy, cons
 			reject_text(reader, item);
 		if (policy->steps == NULL)
 			policy->steps = palloc(sizeof(EscalationStep) * MAX_STEPS_OF_POLICY);
-		policy->steps[policy->step_count++] = parse_step(sla, rest);
+		policy->steps[policy->step_count++] = parse_step(sla, policy, rest);
 	}
 	else
 		reject_text(reader, item);
