@@ -996,11 +996,10 @@ step_is_due(const ClockRun *run, const Clock *clock, int64 threshold, TimestampT
 	if (at_target && is_breached_in_count(run, clock, at))
 		return *known = true;
 	due = at_target ? clock->elapsed > threshold : clock->elapsed >= threshold;
-	*known = (due || !clock->paused) && clock_reaches(run, clock, threshold, at);
+	*known = (due || !clock->paused) &&
+			 (at_target ? clock_exceeds(run, clock, threshold, at) : clock_reaches(run, clock, threshold, at));
 	if (*known)
 		*at = Max(*at, clock->target_from);
-	if (*known && at_target)
-		*known = clock_next_open(run, clock, at);
 	return due;
 }
 

@@ -71,11 +71,9 @@ note_breach(ClockRun *run)
 {
 	Clock *clock = &run->clock;
 
-	if (run->details && clock_due_at(run, clock, &clock->due_at))
-	{
-		clock->breach_at = clock->due_at;
-		clock->has_breach_at = clock_next_open(run, clock, &clock->breach_at);
-	}
+	if (run->details)
+		clock->has_breach_at =
+			clock_due_at(run, clock, &clock->due_at) && clock_exceeds(run, clock, clock->target, &clock->breach_at);
 	clock->breached = true;
 }
 
@@ -623,13 +621,29 @@ clock_due_at(const ClockRun *run, const Clock *clock, TimestampTz *at)
 	return true;
 }
 
-/* Move an instant to the next at which the clock's calendar is open; false if there is none. */
-bool
-clock_next_open(const ClockRun *run, const Clock *clock, TimestampTz *at)
+static bool
+add_and_open(const Policy *policy, TimestampTz from, int64 amount, TimestampTz *at)
 {
-	const Policy *policy = policy_of(run, clock);
+	return add_time(policy, from, Max(amount, 0), at) && (policy->open == NULL || next_opening(policy->open, *at, at));
+}
 
-	return policy->open == NULL || next_opening(policy->open, *at, at);
+/*
+ * The instant from which on more than an amount has elapsed, or will have if nothing happens; false if that is not to be
+ * known. Needs details.
+ */
+bool
+clock_exceeds(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at)
+{
+	for (int i = 0; i < clock->stretch_count; i++)
+	{
+		const Stretch *stretch = &run->stretches[i];
+		const Policy  *policy = &run->sla->policies[stretch->policy];
+
+		CHECK_FOR_INTERRUPTS();
+		if (stretch->before + measure(policy, stretch->from, stretch->to) > amount)
+			return add_and_open(policy, stretch->from, amount - stretch->before, at);
+	}
+	return !clock->paused && add_and_open(policy_of(run, clock), clock->ended_at, amount - clock->elapsed, at);
 }
 
 /* When it was breached, or will be. Needs details. */
@@ -647,7 +661,7 @@ clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at)
 		*at = clock->started_at;
 		return true;
 	}
-	return clock->end == END_NONE && !clock->paused && clock_due_at(run, clock, at) && clock_next_open(run, clock, at);
+	return clock->end == END_NONE && clock_exceeds(run, clock, clock->target, at);
 }
 
 /* Does the clock, or when it will be due, depend on holidays that are not known? */

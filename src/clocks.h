@@ -100,10 +100,10 @@ extern void		   run_clocks(ClockRun *run, History *history);
 extern ClockStatus clock_status(const Clock *clock);
 extern bool		   clock_is_at_risk(const ClockRun *run, const Clock *clock);
 extern bool		   clock_reaches(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
+extern bool		   clock_exceeds(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
 extern bool		   clock_due_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
 extern bool		   clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
 extern bool		   clock_is_beyond_horizon(const ClockRun *run, const Clock *clock);
-extern bool		   clock_next_open(const ClockRun *run, const Clock *clock, TimestampTz *at);
 
 /* Is a breached clock past its target? Not if the target was smaller when it was breached. */
 static inline bool

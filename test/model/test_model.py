@@ -15,12 +15,16 @@ from fractions import Fraction
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import business_time                                                  # noqa: E402
+import clocks                                                         # noqa: E402
 import funnel                                                         # noqa: E402
 import journeys                                                       # noqa: E402
 import lifecycles                                                     # noqa: E402
 import survival                                                       # noqa: E402
 import velocity                                                       # noqa: E402
-from journeys import DAY, Mark, at                                    # noqa: E402
+from clocks import HOUR                                               # noqa: E402
+from business_time import Calendar, Dated, Intersection, Timeline, Union, Weekly     # noqa: E402
+from journeys import DAY, SECOND, Mark, at                            # noqa: E402
 from lifecycles import Lifecycle, Range, Span                         # noqa: E402
 from survival import Stay                                             # noqa: E402
 
@@ -324,6 +328,105 @@ def test_velocity():
          "velocity: since: finished at it is dropped, started at it is not late")
 
 
+# ---- business time ------------------------------------------------------------------------------------------------
+
+def opening(days, opens, closes):
+    """Hours of weekdays (0 is Monday), which may run over midnight."""
+    return Weekly(frozenset(days), business_time.row(int(opens * HOUR), int(closes * HOUR)))
+
+
+def on(y, m, d, opens, closes):
+    day = business_time.local_date(y, m, d)
+    return Dated(day, day, business_time.row(opens * HOUR, closes * HOUR))
+
+
+def line(calendar, *first, days):
+    return Timeline(calendar, at(*first), at(*first) + days * DAY)
+
+
+def hours(calendar, *first, days=2):
+    """Open hours from a UTC midnight on."""
+    x = line(calendar, *first, days=days)
+    return x.business_time(x.start, x.end) / HOUR
+
+
+def test_business_time():
+    office = line(Calendar(weekly=[opening(range(5), 9, 17)]), 2024, 5, 31, days=11)        # 2024-06-01 was a Saturday
+    add = lambda day, hour, n: office.business_add(at(2024, 6, day, hour), n * HOUR)
+    same((add(1, 15, 1), add(1, 20, 1)), (at(2024, 6, 3, 10), at(2024, 6, 3, 10)),
+         "business time: Saturday 15:00 or 20:00 and an hour is Monday 10:00 (Frappe CRM: Monday 16:00, Tuesday 10:00)")
+    same((add(3, 16, 1), add(3, 16, 2), add(4, 9, -1), add(3, 10, -1), add(2, 3, 0)),
+         (at(2024, 6, 3, 17), at(2024, 6, 4, 10), at(2024, 6, 3, 16), at(2024, 6, 3, 9), at(2024, 6, 2, 3)),
+         "business time: added up to a closing time; back to an opening; nothing leaves a closed instant alone")
+    same((add(4, 9, -8), add(3, 9, 80)), (at(2024, 6, 3, 9), business_time.OUTSIDE),
+         "business time: a whole day back; too far")
+    same(office.business_time(at(2024, 6, 4, 12), at(2024, 6, 3, 12)), -8 * HOUR, "business time: backwards negative")
+    nine, five = at(2024, 6, 3, 9), at(2024, 6, 3, 17)
+    same([office.calendar.is_open(t) for t in (nine - 1, nine, five - 1, five)], [False, True, True, False],
+         "business time: half-open")
+    same((office.next_open(at(2024, 6, 1)), office.next_open(nine + HOUR)), (nine, nine + HOUR),
+         "business time: the next opening; now, when open")
+
+    sunday = lambda zone, opens, closes: Calendar(zone, [opening([6], opens, closes)])
+    rows = ((1, 4), (2, 3), (1.5, 2.5), (0, 24))
+    same([hours(sunday("Europe/Berlin", *r), 2024, 3, 30) for r in rows], [2, 0, 0.5, 23],
+         "business time: an hour is skipped")
+    same([hours(sunday("Europe/Berlin", *r), 2024, 10, 26) for r in rows], [4, 2, 1.5, 25],
+         "business time: an hour is repeated")
+    twice = line(sunday("Europe/Berlin", 2, 2.5), 2024, 10, 26, days=2)
+    same(twice.open_intervals(twice.start, twice.end), [(at(2024, 10, 27, 0), at(2024, 10, 27, 0, 30)),
+                                                         (at(2024, 10, 27, 1), at(2024, 10, 27, 1, 30))],
+         "business time: half of the repeated hour is two intervals")
+    same([hours(sunday("Australia/Lord_Howe", 0, 24), *d) for d in ((2024, 4, 6), (2024, 10, 5))], [24.5, 23.5],
+         "business time: half an hour, on Lord Howe Island")
+    same([hours(sunday("Antarctica/Troll", 0, 24), *d) for d in ((2024, 3, 30), (2024, 10, 26))], [22, 26],
+         "business time: two hours, at Troll")
+    saturday = Calendar("America/Sao_Paulo", [opening([5], 22, 24)])
+    same((hours(sunday("America/Sao_Paulo", 0, 2), 2018, 11, 3), hours(saturday, 2018, 2, 17)), (1, 3),
+         "business time: at midnight, in Sao Paulo")
+    same(hours(sunday("America/St_Johns", 0, 1 / 60), 2010, 11, 6), 2 / 60,
+         "business time: at 00:01 back to the evening before, in St. John's: one minute comes again")
+    apia = lambda *rows: hours(Calendar("Pacific/Apia", rows), 2011, 12, 29, days=3)
+    same([apia(opening([day], *r)) for r in ((9, 17), (22, 6)) for day in (3, 4)], [8, 0, 2, 6],
+         "business time: Friday 2011-12-30 was skipped in Apia, but not what runs into Saturday from it")
+    same(hours(Calendar("Pacific/Apia", [opening([0], 9, 17)]), 1892, 7, 3, days=4), 16,
+         "business time: Monday 1892-07-04 came twice")
+
+    night = [opening(range(7), 22, 6)]
+    christmas = {business_time.local_date(2025, 12, 25)}
+
+    def around(**options):
+        """Less the end of the night before, and the beginning of the night after."""
+        return hours(Calendar(weekly=night, holidays=christmas, **options), 2025, 12, 24, days=3) - 6 - 2
+    same(around(), 2, "business time: a holiday ends the night before, and no night starts on it")
+    same(around(shifts=[on(2025, 12, 25, 10, 12)]), 2 + 6 + 2, "business time: a shift beats the holiday")
+    same(around(shifts=[on(2025, 12, 24, 20, 4)]), 4, "business time: a shift runs into the holiday no more than a row")
+    same(around(weekly_breaks=[opening([2], 23, 1)]), 1, "business time: a break over midnight")
+    both = Calendar(weekly=[opening([0], 9, 12), opening([0], 11, 13), opening([0], 13, 14)])
+    same(line(both, 2024, 6, 3, days=7).intervals, [(at(2024, 6, 3, 9), at(2024, 6, 3, 14))],
+         "business time: rows that overlap and touch are one")
+    other = Calendar("America/New_York", [opening([0], 9, 17)])
+    same([hours(c, 2024, 6, 3) for c in (both, other, Union(both, other), Intersection(both, other))], [5, 8, 12, 1],
+         "business time: union and intersection of two zones")
+    once = line(Calendar(shifts=[on(2024, 6, 5, 9, 10)]), 2024, 6, 1, days=10)
+    same((once.business_add(nine, HOUR), once.business_add(nine, HOUR + 1), once.next_open(at(2024, 6, 6))),
+         (at(2024, 6, 5, 10), None, None), "business time: what comes to an end")
+
+    berlin = Calendar("Europe/Berlin", holidays=christmas)
+    midnight = at(2025, 12, 25, 23)
+    same([berlin.beyond_horizon(t) for t in (midnight - 1, midnight)], [False, True],
+         "business time: the last holiday is the horizon")
+    endless = Calendar(holidays=christmas, known_until="infinity")
+    same([c.beyond_horizon(midnight) for c in (Calendar(), endless, Union(endless, berlin), Union(endless, endless))],
+         [False, False, True, False], "business time: no horizon; that of any part")
+    same([hours(sunday("Europe/Berlin", 0, 24), y, 3, d) for y, d in ((2100, 27), (250000, 25), (1, 31))], [23, 23, 24],
+         "business time: the last rule for ever, no rule before the first")
+    short = Calendar("America/Juneau", [opening(range(7), 15.5, 16), opening([4], 0, 1)], [on(1867, 10, 19, 15, 9)])
+    start = at(1867, 10, 18, 23)
+    same(Timeline(short, start, start + 4 * HOUR).intervals, Timeline(short, start, start + 4 * HOUR, SECOND).intervals,
+         "business time: long steps and steps of a second")
+
+
 # ---- survival -----------------------------------------------------------------------------------------------------
 
 def recursion(stays, kind, upto):
@@ -475,8 +578,62 @@ def test_survival_published():
         ok(good, text + ": log-rank", (chi, df, p, observed, [float(e) for e in expected]), want)
 
 
+# ---- SLA clocks ---------------------------------------------------------------------------------------------------
+
+def test_clocks():
+    for case in clocks.CASES:
+        covered, not_covered, _ = clocks.clocks(case.history, case.sla, case.as_of)
+        got = [{column: getattr(r, column) for column in want} for r, want in zip(covered, case.want)]
+        same((len(covered), not_covered, got), (len(case.want), case.not_covered, case.want), "clocks: " + case.title)
+        if case.spent is not None:
+            same([{name: spent for _, name, spent, _ in r.phases()} for r in covered], case.spent,
+                 "clocks: %s: by phase" % case.title)
+        if case.raised is not None:
+            same({step.recipient: (t, due) for _, step, t, due in covered[-1].escalations()}, case.raised,
+                 "clocks: %s: when raised" % case.title)
+
+
+def test_clock_calendar():
+    c = clocks.Calendar("c", [(0, 9 * HOUR, 12 * HOUR), (0, 13 * HOUR, 17 * HOUR), (1, 0, 24 * HOUR)],
+                        [at(2025, 6, 10) // DAY])
+    when = clocks.when
+    same(c.measure(when("mon 08:00"), when("mon 18:00")), 7 * HOUR, "clocks: open time of a Monday")
+    same(c.measure(when("mon 18:00"), when("mon 08:00")), -7 * HOUR, "clocks: and backwards")
+    same(c.measure(when("mon 10:30"), when("mon2 10:00")), int(5.5 * HOUR) + DAY + HOUR, "clocks: over a week")
+    same(c.measure(when("mon2 16:00"), when("wed2 00:00")), HOUR, "clocks: Tuesday is a holiday")
+    same(c.add(when("mon 08:00"), 3 * HOUR), when("mon 12:00"), "clocks: add ends at a closing time")
+    same(c.add(when("mon 08:00"), 3 * HOUR + 1), when("mon 13:00") + 1, "clocks: or goes on after it")
+    same(c.add(when("sun 08:00"), 0), when("sun 08:00"), "clocks: add nothing")
+    same(c.next_open(when("mon 12:00")), when("mon 13:00"), "clocks: next_open, closed at noon")
+    same(c.next_open(when("mon2 17:00")), when("mon3 09:00"), "clocks: next_open, over the holiday")
+    same((clocks.Calendar("never").add(0, 1), clocks.Calendar("never").next_open(0)), (None, None), "clocks: never open")
+    same([c.beyond_horizon(when(t)) for t in ("tue2 23:59", "wed2 00:00")], [False, True], "clocks: the horizon")
+
+
+def test_clock_summary():
+    """One clock of each status, 8 hours of an office day, read on Tuesday at nine."""
+    sla = clocks.Sla("summary", [clocks.policy(4, version="all")], **clocks.BASIC)
+    stories = {"met": ["mon 09:00 new", "mon 12:00 done"], "late": ["mon 09:00 new", "mon 15:00 done"],
+               "untouched": ["mon 09:00 new"], "running": ["mon 16:00 new"], "at risk": ["mon 13:30 new"],
+               "paused": ["mon 09:00 new", "mon 10:00 hold"], "cancelled": ["mon 09:00 new", "mon 11:00 spam"],
+               "no clock": ["mon 09:00 done"]}
+    readings = []
+    for marks in stories.values():
+        history = [clocks.Case("", sla.policies, [m], "tue 09:00", []).history[0] for m in marks]
+        readings += clocks.clocks(history, sla, clocks.when("tue 09:00"))[0]
+    n = clocks.counts(readings)
+    same([n[k] for k in ("started", "met", "breached", "running", "paused", "cancelled", "at_risk", "overdue")],
+         [7, 1, 2, 2, 1, 1, 1, 1], "clocks: counts")
+    same(clocks.breach_rate(readings)[0], 2 / 3, "clocks: breached of those decided")
+    # stopped after 3 and 6 hours; censored at 1 (running, paused), 2, 3.5 and 8: 4 at risk at 3, 2 at 6
+    same([clocks.quantile(clocks.elapsed_stays(readings), Fraction(p, 8)) for p in (1, 2, 3, 5, 6)],
+         [3 * HOUR, Fraction(9 * HOUR, 2), 6 * HOUR, 7 * HOUR, None], "clocks: elapsed, the untouched censored")
+    same(clocks.quantile(clocks.overdue_stays(readings), 0.5), 3 * HOUR, "clocks: overdue, the untouched censored")
+
+
 for test in (test_journeys, test_windows, test_impute, test_impute_windows, test_strict, test_conversion, test_velocity,
-             test_survival_hand, test_survival_published):
+             test_business_time, test_survival_hand, test_survival_published, test_clocks, test_clock_calendar,
+             test_clock_summary):
     test()
 print("1..%d" % done["n"])
 sys.exit(1 if done["failed"] else 0)
