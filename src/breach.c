@@ -965,18 +965,16 @@ revacct_sla_phases(PG_FUNCTION_ARGS)
 	return clock_rows(fcinfo, put_phases);
 }
 
-/* What must have elapsed for a step; beyond all time if it is more than there is. */
+/* What must have elapsed for a step; the longest time there is, if it is more than that. */
 static int64
 step_threshold(const EscalationStep *step, int64 target)
 {
-	int64 threshold;
+	int128 threshold = (int128) target + step->amount;
 
 	if (!step->from_target)
 		/* rounded up, so that not less than the part has elapsed */
-		return (int64) (((int128) target * step->amount + (target > 0 ? MILLION - 1 : 0)) / MILLION);
-	if (pg_add_s64_overflow(target, step->amount, &threshold))
-		return step->amount > 0 ? PG_INT64_MAX : PG_INT64_MIN;
-	return threshold;
+		threshold = ((int128) target * step->amount + (target > 0 ? MILLION - 1 : 0)) / MILLION;
+	return threshold > PG_INT64_MAX ? PG_INT64_MAX : threshold < PG_INT64_MIN ? PG_INT64_MIN : (int64) threshold;
 }
 
 /* Was it breached since it counts from zero? What happened before a restart is a fact, but was told already. */

@@ -19,7 +19,8 @@
 #define HAS_HORIZON 0x01
 
 #define MAX_ROWS_PER_LIST 1440
-#define MAX_DATES 100000
+#define MAX_DATES 20000
+#define MAX_DATED_ROWS 100000 /* of all dates together */
 #define MAX_PARTS 64
 #define MAX_DEPTH 4
 
@@ -175,6 +176,23 @@ check_row_counts(const Calendar *calendar, const RowList *list)
 }
 
 static void
+check_dated_rows(const Calendar *calendar, const DatedLists *lists)
+{
+	int rows = 0;
+
+	for (int i = 0; i < lists->count; i++)
+	{
+		check_row_counts(calendar, &lists->dates[i].list);
+		rows += lists->dates[i].list.count;
+	}
+	if (rows > MAX_DATED_ROWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a calendar has at most %d rows by date", MAX_DATED_ROWS),
+				 errdetail("The calendar is \"%s\".", calendar->name)));
+}
+
+static void
 finish_calendar(Calendar *calendar)
 {
 	if (*calendar->name == '\0' || strlen(calendar->name) > MAX_NAME_BYTES)
@@ -192,10 +210,8 @@ finish_calendar(Calendar *calendar)
 	}
 	unite_dates(&calendar->shifts);
 	unite_dates(&calendar->breaks);
-	for (int i = 0; i < calendar->shifts.count; i++)
-		check_row_counts(calendar, &calendar->shifts.dates[i].list);
-	for (int i = 0; i < calendar->breaks.count; i++)
-		check_row_counts(calendar, &calendar->breaks.dates[i].list);
+	check_dated_rows(calendar, &calendar->shifts);
+	check_dated_rows(calendar, &calendar->breaks);
 	unite_holidays(calendar);
 }
 
@@ -244,7 +260,7 @@ read_rows(ByteReader *reader, RowList *list)
 		int64 opens = read_length(reader);
 		int64 length = read_length(reader);
 
-		if (opens >= USECS_PER_DAY || length == 0 || opens + length > 2 * USECS_PER_DAY)
+		if (opens >= USECS_PER_DAY || length == 0 || opens + length >= 2 * USECS_PER_DAY)
 			broken(reader);
 		add_row(list, opens, opens + length);
 	}
@@ -364,7 +380,7 @@ read_hours(ByteReader *reader, Calendar *calendar)
 	calendar->name = read_text(reader);
 	calendar->time_zone = read_text(reader);
 	flags = read_byte(reader);
-	if (flags & ~HAS_HORIZON)
+	if ((flags & ~HAS_HORIZON) || strcmp(calendar->time_zone, zone_name(calendar->time_zone)) != 0)
 		broken(reader);
 	calendar->known_until = flags & HAS_HORIZON ? read_date(reader, 0, true) : DATEVAL_NOEND;
 	for (int day = 0; day < DAYS_PER_WEEK; day++)
@@ -563,7 +579,7 @@ item_rows(ItemReader *reader)
 		if (*reader->p++ != '-')
 			reject_item(reader);
 		closes = item_time(reader);
-		if (opens == USECS_PER_DAY || (*reader->p && !isspace((unsigned char) *reader->p)))
+		if (opens == USECS_PER_DAY || (*reader->p && !is_space(*reader->p)))
 			reject_item(reader);
 		if (list.count >= MAX_ROWS_PER_LIST)
 			reject_item(reader);
@@ -619,7 +635,7 @@ item_weekdays(ItemReader *reader)
 			if (day == last)
 				break;
 		}
-		if (!isspace((unsigned char) *reader->p))
+		if (!is_space(*reader->p))
 			reject_item(reader);
 		reader->p = skip_space(reader->p);
 	}
@@ -696,12 +712,14 @@ add_dated(const Calendar *calendar, const RowList *list, DateADT first, DateADT 
 	int64 count = lists->count + ((int64) last - first + 1);
 
 	check_date_count(calendar, count);
+	check_date_count(calendar, ((int64) last - first + 1) * list->count / (MAX_DATED_ROWS / MAX_DATES));
 	lists->dates =
 		lists->dates == NULL ? palloc(sizeof(DatedRows) * count) : repalloc(lists->dates, sizeof(DatedRows) * count);
 	for (DateADT date = first; date <= last; date++)
 	{
 		DatedRows *dated = &lists->dates[lists->count++];
 
+		CHECK_FOR_INTERRUPTS();
 		dated->date = date;
 		dated->list = (RowList){0, NULL};
 		for (int i = 0; i < list->count; i++)
@@ -724,7 +742,7 @@ add_item(const Calendar *calendar, const char *option, const char *item, RowList
 		if (lists == NULL)
 			reject_item(&reader);
 		item_dates(&reader, &first, &last);
-		if (!isspace((unsigned char) *reader.p))
+		if (!is_space(*reader.p))
 			reject_item(&reader);
 	}
 	list = item_rows(&reader);

@@ -149,7 +149,14 @@ set_target(ClockRun *run, TimestampTz at)
 	int64		  target = clock->target;
 
 	if (run->has_promise)
+	{
+		if (policy->open == NULL && pg_sub_s64_overflow(run->promise, clock->counts_from, &target))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERVAL_FIELD_OVERFLOW),
+					 errmsg("the time from the start of a clock to its promise is out of range"),
+					 errdetail("It is more than 292,000 years.")));
 		target = measure(policy, clock->counts_from, run->promise);
+	}
 	else if (policy->has_target)
 		target = policy->target;
 	/* else the promise was taken back and nothing else is in force: what was in force stays */
@@ -533,6 +540,8 @@ run_clocks(ClockRun *run, History *history)
 		int			mark;
 		TimestampTz at = history->at[i];
 
+		if ((i & 0xFFF) == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (i >= tied_end)
 			tied_end = i + 1 < history->count && history->at[i + 1] == at ? order_tied(sla, history, i) : i + 1;
 		mark = history->mark[i];

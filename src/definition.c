@@ -246,10 +246,10 @@ void
 append_name(StringInfo out, const char *name)
 {
 	Size len = strlen(name);
-	bool plain = len > 0 && !isspace((unsigned char) name[0]) && !isspace((unsigned char) name[len - 1]);
+	bool plain = len > 0 && !is_space(name[0]) && !is_space(name[len - 1]);
 
 	for (const char *p = name; *p && plain; p++)
-		plain = strchr(",;:\"", *p) == NULL && !iscntrl((unsigned char) *p);
+		plain = strchr(",;:\"", *p) == NULL && (unsigned char) *p >= ' ' && *p != 0x7F;
 	if (plain)
 	{
 		appendStringInfoString(out, name);
@@ -278,7 +278,7 @@ reject_text(const TextReader *reader, const char *at)
 const char *
 skip_space(const char *p)
 {
-	while (isspace((unsigned char) *p))
+	while (is_space(*p))
 		p++;
 	return p;
 }
@@ -312,7 +312,7 @@ parse_up_to(TextReader *reader, const char *separators)
 	{
 		while (*reader->p && *reader->p != '"' && strchr(separators, *reader->p) == NULL)
 			appendStringInfoChar(&name, *reader->p++);
-		while (name.len > 0 && isspace((unsigned char) name.data[name.len - 1]))
+		while (name.len > 0 && is_space(name.data[name.len - 1]))
 			name.data[--name.len] = '\0';
 	}
 	if (*reader->p && strchr(separators, *reader->p) == NULL)

@@ -54,6 +54,20 @@ extern char			   *parse_name(TextReader *reader);
 extern char			   *parse_keyword(TextReader *reader, const char **start);
 extern char			  **parse_items(TextReader *reader, int *count);
 
+/* White space, whatever the locale. */
+static inline bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Does a text begin or end with white space, which text forms would lose? */
+static inline bool
+has_space_around(const char *text)
+{
+	return is_space(text[0]) || (text[0] != '\0' && is_space(text[strlen(text) - 1]));
+}
+
 /* The fingerprint of a definition without reading the rest; also its length in bytes. */
 static inline uint64
 definition_fingerprint(Datum datum, Size *length)

@@ -420,12 +420,16 @@ read_lifecycle(ByteReader reader)
 	lifecycle->fingerprint = read_fingerprint(&reader);
 	lifecycle->name = read_text(&reader);
 	lifecycle->time_zone = read_text(&reader);
+	if (strcmp(lifecycle->time_zone, zone_name(lifecycle->time_zone)) != 0)
+		broken(&reader);
 	lifecycle->skip = read_word(&reader, skip_words);
 	lifecycle->attempt = read_word(&reader, attempt_words);
 	lifecycle->times = read_word(&reader, times_words);
 	lifecycle->visits = read_word(&reader, visits_words);
 	lifecycle->unknown = read_word(&reader, unknown_words);
 	flags = read_byte(&reader);
+	if (flags >= HAS_CALENDAR << 1)
+		broken(&reader);
 	lifecycle->explicit_marks = (flags & HAS_MARKS) != 0;
 	if (flags & HAS_WITHIN)
 		read_window(&reader, &lifecycle->within);

@@ -25,6 +25,9 @@
 /* When a backend keeps more than this, it forgets what is laid out, and lays out again what is asked for. */
 #define CACHE_BYTES ((Size) 256 * 1024 * 1024)
 
+#define MAX_INTERVALS (16 * 1024 * 1024)
+#define FIRST_INTERVALS 50000 /* about so many are laid out at first, if less than four years are less */
+
 PG_FUNCTION_INFO_V1(revacct_business_time);
 PG_FUNCTION_INFO_V1(revacct_business_add);
 PG_FUNCTION_INFO_V1(revacct_next_open);
@@ -241,6 +244,11 @@ add_interval(Layout *layout, TimestampTz opens, TimestampTz closes)
 	}
 	if (layout->count == layout->capacity)
 	{
+		if (layout->count >= MAX_INTERVALS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a calendar cannot be laid out in more than %d open intervals", MAX_INTERVALS),
+					 errhint("Ask for a shorter time, or give the calendar fewer rows a day.")));
 		layout->capacity = Max(256, layout->capacity * 2);
 		if (layout->opens == NULL)
 		{
@@ -277,6 +285,7 @@ lay_out_piece(Layout *layout, int64 local_from, int64 local_to, int64 offset)
 		const DayRows *rows = &layout->usual[weekday_of(date)];
 		DayRows		   own;
 
+		CHECK_FOR_INTERRUPTS();
 		while (special < layout->special_count && layout->special[special] < date)
 			special++;
 		if (special < layout->special_count && layout->special[special] == date)
@@ -391,6 +400,7 @@ lay_out_parts(Layout *layout)
 		int			least = -1;
 		TimestampTz least_at = PG_INT64_MAX;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < parts; i++)
 		{
 			if (next[i] < 2 * layouts[i].count)
@@ -429,8 +439,8 @@ lay_out(Layout *layout)
 static void
 index_layout(OpenTime *open, const Layout *layout)
 {
-	MemoryContext old_context = MemoryContextSwitchTo(open->context);
-	MemoryContext arrays = AllocSetContextCreate(open->context, "revacct open intervals", ALLOCSET_START_SMALL_SIZES);
+	MemoryContext arrays =
+		AllocSetContextCreate(CurrentMemoryContext, "revacct open intervals", ALLOCSET_START_SMALL_SIZES);
 	OpenInterval *intervals;
 	uint32		 *bucket;
 	uint64		  span = (uint64) (layout->to - layout->from);
@@ -438,7 +448,6 @@ index_layout(OpenTime *open, const Layout *layout)
 	int			  shift = 20;
 	int			  last = 0;
 
-	MemoryContextSwitchTo(arrays);
 	while ((span >> shift) > (uint64) Max(layout->count, 64) * 2)
 		shift++;
 	intervals = MemoryContextAllocHuge(arrays, sizeof(OpenInterval) * ((Size) layout->count + 2));
@@ -455,13 +464,15 @@ index_layout(OpenTime *open, const Layout *layout)
 		/* the last instant of the bucket, as a distance from the beginning */
 		uint64 end = ((b + 1) << shift) - 1;
 
+		CHECK_FOR_INTERRUPTS();
 		while (last < layout->count && (uint64) (intervals[last + 1].opens - layout->from) <= end)
 			last++;
 		bucket[b] = last;
 	}
-	MemoryContextSwitchTo(old_context);
 	if (open->array_context != NULL)
 		MemoryContextDelete(open->array_context);
+	/* only what is whole outlives an error */
+	MemoryContextSetParent(arrays, open->context);
 	open->array_context = arrays;
 	open->intervals = intervals;
 	open->bucket = bucket;
@@ -495,6 +506,19 @@ widen_edges(const Calendar *calendar, TimestampTz *low, TimestampTz *high)
 
 static void forget_others(const OpenTime *open);
 
+/* How many rows a calendar has in a week, at most. */
+static int64
+rows_in_week(const Calendar *calendar)
+{
+	int64 rows = 1;
+
+	for (int i = 0; i < calendar->part_count; i++)
+		rows += rows_in_week(calendar->parts[i]);
+	for (int day = 0; day < DAYS_PER_WEEK; day++)
+		rows += calendar->hours[day].count + calendar->weekly_breaks[day].count;
+	return rows;
+}
+
 /*
  * Lay out at least from one instant to another, both between a period before the lower edge and a period after the upper
  * one, and what was laid out before; with some room, so that growing is rare.
@@ -511,10 +535,10 @@ reach(OpenTime *open, TimestampTz from, TimestampTz to)
 	{
 		from = Min(from, open->from);
 		to = Max(to, open->to);
-		room = Max(open->to - open->from, YEAR) / 2;
+		room = (open->to - open->from) / 2;
 	}
 	else
-		room = 2 * YEAR;
+		room = Min(2 * YEAR, (1 + FIRST_INTERVALS / rows_in_week(open->calendar)) * DAYS_PER_WEEK * USECS_PER_DAY / 2);
 	if (open->intervals == NULL || from < open->from)
 		from = Max(from - room, open->edge_low - PERIOD);
 	if (open->intervals == NULL || to > open->to)
@@ -635,6 +659,7 @@ open_time_of(const void *bytes, Size length, MemoryContext fallback)
 	open = new_open_time(bytes, length, cache_context);
 	entry = hash_search(cache, &fingerprint, HASH_ENTER, &found);
 	entry->open = open;
+	open->kept = true;
 	return open;
 }
 
@@ -649,6 +674,8 @@ open_time_of_call(OpenTimeCall *call, Datum calendar, MemoryContext context)
 	{
 		ByteReader reader;
 
+		if (call->open != NULL && !call->open->kept)
+			MemoryContextDelete(call->open->context);
 		reader_over_datum(&reader, calendar, "business_calendar");
 		call->open = NULL;
 		call->open = open_time_of(reader.p, reader.end - reader.p, context);
@@ -687,6 +714,25 @@ open_in_period(OpenTime *open, bool after)
 	}
 	ensure(open, open->edge_low - PERIOD, open->edge_low);
 	return open_before(open, open->edge_low) - open_before(open, open->edge_low - PERIOD);
+}
+
+/* The last interval of a bucket that opens at or before an instant in it, by halving. */
+const OpenInterval *
+interval_in_bucket(const OpenTime *open, uint64 bucket, TimestampTz at)
+{
+	uint32 low = bucket > 0 ? open->bucket[bucket - 1] : 0;
+	uint32 high = open->bucket[bucket];
+
+	while (high - low > 1)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (open->intervals[middle].opens <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &open->intervals[low];
 }
 
 /* business_time_between for instants that may not be laid out yet. */

@@ -31,6 +31,7 @@ typedef struct OpenTime
 	/* What repeats: one period after edge_high is like the next, one before edge_low like the one before. */
 	TimestampTz	  edge_low;
 	TimestampTz	  edge_high;
+	bool		  kept;			 /* for good, by the backend */
 	MemoryContext context;		 /* of everything; */
 	MemoryContext array_context; /* of intervals and bucket */
 
@@ -47,23 +48,25 @@ typedef struct OpenTimeCall
 	Size	  length;
 } OpenTimeCall;
 
-extern OpenTime *open_time_of(const void *bytes, Size length, MemoryContext fallback);
-extern OpenTime *open_time_of_call(OpenTimeCall *call, Datum calendar, MemoryContext context);
-extern int64	 business_time_far(OpenTime *open, TimestampTz from, TimestampTz to);
-extern bool		 business_time_add(OpenTime *open, TimestampTz at, int64 amount, TimestampTz *result);
-extern bool		 next_opening(OpenTime *open, TimestampTz at, TimestampTz *result);
-extern bool		 is_beyond_horizon(const Calendar *calendar, TimestampTz at);
+extern OpenTime			  *open_time_of(const void *bytes, Size length, MemoryContext fallback);
+extern OpenTime			  *open_time_of_call(OpenTimeCall *call, Datum calendar, MemoryContext context);
+extern const OpenInterval *interval_in_bucket(const OpenTime *open, uint64 bucket, TimestampTz at);
+extern int64			   business_time_far(OpenTime *open, TimestampTz from, TimestampTz to);
+extern bool				   business_time_add(OpenTime *open, TimestampTz at, int64 amount, TimestampTz *result);
+extern bool				   next_opening(OpenTime *open, TimestampTz at, TimestampTz *result);
+extern bool				   is_beyond_horizon(const Calendar *calendar, TimestampTz at);
 extern bool next_interval(OpenTime *open, TimestampTz at, TimestampTz until, TimestampTz *opens, TimestampTz *closes);
 
 /* The open time from the beginning of the stretch to an instant in it. */
 static inline int64
 open_before(const OpenTime *open, TimestampTz at)
 {
-	const OpenInterval *interval = &open->intervals[open->bucket[(uint64) (at - open->from) >> open->shift]];
+	uint64				bucket = (uint64) (at - open->from) >> open->shift;
+	const OpenInterval *interval = &open->intervals[open->bucket[bucket]];
 
-	/* the bucket's last interval, or one of those before it in the bucket */
-	while (interval->opens > at)
-		interval--;
+	/* the bucket's last interval, or one before it in the bucket */
+	if (interval->opens > at && (--interval)->opens > at)
+		interval = interval_in_bucket(open, bucket, at);
 	return interval->before + Min(at - interval->opens, interval[1].before - interval->before);
 }
 

@@ -21,7 +21,7 @@
 
 #define MAX_NAMES 1024
 #define MAX_POLICIES 1024
-#define MAX_VALUES 65536
+#define MAX_VALUES 8192
 #define MAX_WARNINGS 16
 #define MAX_STEPS_OF_POLICY 32
 #define MAX_PERCENT 10000
@@ -197,6 +197,7 @@ check_overlaps(const Sla *sla)
 			const Policy *a = &sla->policies[i];
 			const Policy *b = &sla->policies[j];
 
+			CHECK_FOR_INTERRUPTS();
 			if (a->valid_from < b->valid_to && b->valid_from < a->valid_to && lists_meet(&a->segments, &b->segments) &&
 				lists_meet(&a->owners, &b->owners))
 				ereport(
@@ -238,6 +239,8 @@ check_name_roles(const Sla *sla, const SlaName *name)
 static void
 resolve_names(Sla *sla)
 {
+	uint16 *name_of_mark; /* from 1 */
+
 	qsort(sla->names, sla->name_count, sizeof(SlaName), compare_names);
 	sla->lookup_size = 0;
 	sla->used_roles = 0;
@@ -247,38 +250,48 @@ resolve_names(Sla *sla)
 
 		if (*name->name == '\0' || strlen(name->name) > MAX_NAME_BYTES)
 			reject_sla(sla, psprintf("mark name \"%s\" must have 1 to %d bytes", name->name, MAX_NAME_BYTES), NULL);
+		if (has_space_around(name->name))
+			reject_sla(sla, psprintf("mark name \"%s\" has white space around it", name->name), NULL);
 		check_name_roles(sla, name);
 		sla->used_roles |= name->roles;
 		sla->lookup_size = Max(sla->lookup_size, name->marks[name->mark_count - 1] + 1);
 	}
 	sla->roles_of_mark = palloc0(sizeof(uint16) * Max(sla->lookup_size, 1));
 	sla->phase_of_mark = palloc0(sizeof(uint8) * Max(sla->lookup_size, 1));
+	name_of_mark = palloc0(sizeof(uint16) * Max(sla->lookup_size, 1));
 	for (int i = 0; i < sla->name_count; i++)
 	{
 		const SlaName *name = &sla->names[i];
 
-		for (int j = 0; j < i; j++)
-			if (strcmp(name->name, sla->names[j].name) == 0)
-				reject_sla(sla, psprintf("mark \"%s\" is named twice", name->name), NULL);
 		for (int m = 0; m < name->mark_count; m++)
 		{
-			for (int j = 0; j < i; j++)
-				for (int k = 0; k < sla->names[j].mark_count; k++)
-					if (sla->names[j].marks[k] == name->marks[m])
-						reject_sla(sla,
-								   psprintf("mark %d means both \"%s\" and \"%s\"",
-											name->marks[m],
-											sla->names[j].name,
-											name->name),
-								   NULL);
+			if (name_of_mark[name->marks[m]] != 0)
+				reject_sla(sla,
+						   psprintf("mark %d means both \"%s\" and \"%s\"",
+									name->marks[m],
+									sla->names[name_of_mark[name->marks[m]] - 1].name,
+									name->name),
+						   NULL);
+			name_of_mark[name->marks[m]] = (uint16) (i + 1);
 			sla->roles_of_mark[name->marks[m]] = (uint16) name->roles;
 			sla->phase_of_mark[name->marks[m]] = (uint8) name->phase;
 		}
 	}
+	pfree(name_of_mark);
 	if (!(sla->used_roles & ROLE_START))
 		reject_sla(sla, "an SLA needs a mark that starts its clock", "Name it in start.");
 	if (!(sla->used_roles & ROLE_STOP))
 		reject_sla(sla, "an SLA needs a mark that stops its clock", "Name it in stop.");
+}
+
+/* What is true of every stored SLA, and is looked for only in what comes from outside: it may take long. */
+static void
+check_distinct_names(const Sla *sla)
+{
+	for (int i = 0; i < sla->name_count; i++)
+		for (int j = 0; j < i; j++)
+			if (strcmp(sla->names[i].name, sla->names[j].name) == 0)
+				reject_sla(sla, psprintf("mark \"%s\" is named twice", sla->names[i].name), NULL);
 }
 
 static void
@@ -286,8 +299,8 @@ check_phases(const Sla *sla)
 {
 	for (int i = 0; i < sla->phase_count; i++)
 	{
-		if (*sla->phases[i] == '\0' || strlen(sla->phases[i]) > MAX_NAME_BYTES || strstr(sla->phases[i], " until ") ||
-			strcmp(sla->phases[i], "total") == 0)
+		if (*sla->phases[i] == '\0' || strlen(sla->phases[i]) > MAX_NAME_BYTES || has_space_around(sla->phases[i]) ||
+			strstr(psprintf("%s ", sla->phases[i]), " until ") || strcmp(sla->phases[i], "total") == 0)
 			reject_sla(sla, psprintf("a phase cannot be called \"%s\"", sla->phases[i]), NULL);
 		for (int j = 0; j < i; j++)
 			if (strcmp(sla->phases[i], sla->phases[j]) == 0)
@@ -343,6 +356,9 @@ check_policy(const Sla *sla, Policy *policy)
 			policy->warnings[count++] = policy->warnings[i];
 	}
 	policy->warning_count = count;
+	for (int i = 0; i < policy->step_count; i++)
+		if (has_space_around(policy->steps[i].recipient))
+			reject_sla(sla, psprintf("recipient \"%s\" has white space around it", policy->steps[i].recipient), NULL);
 	if (policy->warning_count > MAX_WARNINGS || policy->step_count > MAX_STEPS_OF_POLICY)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -373,7 +389,7 @@ collect_boundaries(Sla *sla)
 }
 
 static void
-finish_sla(Sla *sla)
+finish_sla(Sla *sla, bool stored)
 {
 	if (*sla->name == '\0' || strlen(sla->name) > MAX_NAME_BYTES)
 		reject_definition(KIND, NULL, psprintf("the name of an SLA must have 1 to %d bytes", MAX_NAME_BYTES), NULL);
@@ -385,7 +401,11 @@ finish_sla(Sla *sla)
 	for (int i = 0; i < sla->policy_count; i++)
 		check_policy(sla, &sla->policies[i]);
 	qsort(sla->policies, sla->policy_count, sizeof(Policy), compare_policies);
-	check_overlaps(sla);
+	if (!stored)
+	{
+		check_distinct_names(sla);
+		check_overlaps(sla);
+	}
 	collect_boundaries(sla);
 	sla->one_policy = sla->policy_count == 1 && sla->boundary_count == 0 && sla->policies[0].has_target &&
 					  !(sla->used_roles & CONTEXT_ROLES);
@@ -600,7 +620,7 @@ read_policy(ByteReader *reader, const Sla *sla, Policy *policy)
 		policy->steps[i].from_target = kind == 1;
 		policy->steps[i].amount = unzigzag(read_varint(reader));
 		policy->steps[i].recipient = read_text(reader);
-		if (kind > 1 || *policy->steps[i].recipient == '\0' ||
+		if (kind > 1 || *policy->steps[i].recipient == '\0' || policy->steps[i].amount == PG_INT64_MIN ||
 			(kind == 0 && (policy->steps[i].amount <= 0 || policy->steps[i].amount > MAX_PERCENT * (MILLION / 100))))
 			broken(reader);
 	}
@@ -618,6 +638,8 @@ read_sla(ByteReader reader)
 	sla->change = read_word(&reader, change_words);
 	sla->beyond = read_word(&reader, beyond_words);
 	sla->max_clocks = (int) read_bounded(&reader, PG_INT32_MAX);
+	if (sla->beyond != BEYOND_IGNORE && sla->max_clocks == 0)
+		broken(&reader);
 	read_names(&reader, sla);
 	sla->calendar_count = read_count(&reader, MAX_POLICIES);
 	sla->calendars = palloc(sizeof(StoredCalendar) * Max(sla->calendar_count, 1));
@@ -634,7 +656,7 @@ read_sla(ByteReader reader)
 		read_policy(&reader, sla, &sla->policies[i]);
 	if (reader.p != reader.end)
 		broken(&reader);
-	finish_sla(sla);
+	finish_sla(sla, reader.source == BYTES_STORED);
 	return sla;
 }
 
@@ -788,7 +810,7 @@ parse_amount(const char *text, int64 *usecs, bool *days)
 		*days |= unit == 0;
 		p += strlen(units[unit].word);
 		p += *p == 's';
-		if (*p && !isspace((unsigned char) *p))
+		if (*p && !is_space(*p))
 			return false;
 		p = skip_space(p);
 	}
@@ -889,7 +911,7 @@ parse_step(const Sla *sla, const Policy *policy, const char *text)
 	if (to != NULL)
 	{
 		when = pnstrdup(skip_space(text), to - skip_space(text));
-		while (*when && isspace((unsigned char) when[strlen(when) - 1]))
+		while (*when && is_space(when[strlen(when) - 1]))
 			when[strlen(when) - 1] = '\0';
 		step.recipient = pstrdup(skip_space(to + strlen(" to ")));
 		if (*step.recipient != '\0' && strlen(step.recipient) <= MAX_NAME_BYTES)
@@ -954,7 +976,7 @@ add_named_marks(Sla *sla, const char *item)
 	char	   *text = equals != NULL ? pnstrdup(item, equals - item) : "";
 	SlaName	   *name;
 
-	while (*text && isspace((unsigned char) text[strlen(text) - 1]))
+	while (*text && is_space(text[strlen(text) - 1]))
 		text[strlen(text) - 1] = '\0';
 	text = pstrdup(skip_space(text));
 	if (*text == '\0' || *p == '\0')
@@ -972,7 +994,7 @@ add_named_marks(Sla *sla, const char *item)
 
 		errno = 0;
 		mark = strtol(p, &end, 10);
-		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end && !isspace((unsigned char) *end)))
+		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end && !is_space(*end)))
 			reject_sla(sla,
 					   psprintf("marks of \"%s\" must be numbers from 1 to %d, not \"%s\"", text, MAX_MARK_ID, p),
 					   NULL);
@@ -1265,7 +1287,7 @@ revacct_sla(PG_FUNCTION_ARGS)
 	add_roles(fcinfo, sla);
 	set_policy(fcinfo, sla);
 	unite_calendars(sla);
-	finish_sla(sla);
+	finish_sla(sla, false);
 	return sla_as_value(sla);
 }
 
@@ -1324,7 +1346,7 @@ revacct_sla_of_slas(PG_FUNCTION_ARGS)
 	if (whole == NULL)
 		PG_RETURN_NULL();
 	unite_calendars(whole);
-	finish_sla(whole);
+	finish_sla(whole, false);
 	return sla_as_value(whole);
 }
 
@@ -1473,7 +1495,7 @@ parse_values(const TextReader *reader, const char *item, ValueList *list)
 
 		errno = 0;
 		list->values[list->count++] = strtoi64(p, &end, 10);
-		if (end == p || errno != 0 || (*end && !isspace((unsigned char) *end)))
+		if (end == p || errno != 0 || (*end && !is_space(*end)))
 			reject_text(reader, item);
 		p = skip_space(end);
 	}
@@ -1498,7 +1520,7 @@ parse_warnings(const TextReader *reader, const char *item, Policy *policy)
 				reject_text(reader, item);
 			value += (*p - '0') * scale;
 		}
-		if (*p && !isspace((unsigned char) *p))
+		if (*p && !is_space(*p))
 			reject_text(reader, item);
 		policy->warnings[policy->warning_count++] = value;
 		p = skip_space(p);
@@ -1583,7 +1605,14 @@ parse_policy(const TextReader *reader, Sla *sla, char **items, int count)
 	policy->valid_to = DT_NOEND;
 	policy->calendar = -1;
 	for (int i = 0; i < count; i++)
+	{
+		Size word = strcspn(items[i], " ");
+
+		for (int j = 0; j < i; j++)
+			if (strncmp(items[i], items[j], word + 1) == 0 && strncmp(items[i], "step ", 5) != 0)
+				reject_text(reader, items[i]);
 		parse_policy_item(reader, sla, policy, items[i]);
+	}
 }
 
 static void
@@ -1644,9 +1673,12 @@ parse_clause(TextReader *reader, Sla *sla, StringInfo seen)
 		sla->beyond = word_index(KIND, sla->name, keyword, items[0], beyond_words);
 	else if (strcmp(keyword, "max_clocks") == 0)
 	{
-		sla->max_clocks = atoi(items[0]);
-		if (sla->max_clocks < 1)
+		char *end;
+		long  count = strtol(items[0], &end, 10);
+
+		if (end == items[0] || *end != '\0' || count < 1 || count > PG_INT32_MAX)
 			reject_text(reader, start);
+		sla->max_clocks = (int) count;
 	}
 	else
 		reject_text(reader, start);
@@ -1677,7 +1709,7 @@ revacct_sla_in(PG_FUNCTION_ARGS)
 		if (sla->policies[i].calendar >= sla->calendar_count)
 			reject_text(&reader, reader.p);
 	unite_calendars(sla);
-	finish_sla(sla);
+	finish_sla(sla, false);
 	return sla_as_value(sla);
 }
 
@@ -1747,7 +1779,11 @@ revacct_sla_mark(PG_FUNCTION_ARGS)
 Datum
 revacct_sla_name(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(decode_sla(PG_GETARG_DATUM(0))->name));
+	ByteReader reader;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
+	read_fingerprint(&reader);
+	PG_RETURN_TEXT_P(cstring_to_text(read_text(&reader)));
 }
 
 /* promise_value(deadline): microseconds since 1970-01-01 UTC */
@@ -1758,6 +1794,9 @@ revacct_promise_value(PG_FUNCTION_ARGS)
 
 	check_finite_instant(PG_GETARG_TIMESTAMPTZ(0), "a deadline");
 	if (pg_add_s64_overflow(PG_GETARG_TIMESTAMPTZ(0), UNIX_EPOCH, &value))
-		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("a deadline must be before the year 294247"),
+				 errdetail("A promise counts microseconds since 1970-01-01 UTC.")));
 	PG_RETURN_INT64(value);
 }
