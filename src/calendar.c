@@ -19,7 +19,7 @@
 #define HAS_HORIZON 0x01
 
 #define MAX_ROWS_PER_LIST 1440
-#define MAX_DATES 20000
+#define MAX_DATES 100000
 #define MAX_DATED_ROWS 100000 /* of all dates together */
 #define MAX_PARTS 64
 #define MAX_DEPTH 4
@@ -509,6 +509,8 @@ reject_item(const ItemReader *reader)
 		hint = "Write a date or days and rows, such as 2025-12-24 12:00-13:00, or mon-fri 12:00-13:00.";
 	else if (strcmp(reader->option, "holidays") == 0)
 		hint = "Write a date, such as 2025-12-25, or dates, such as 2025-12-25..2025-12-26.";
+	else if (strcmp(reader->option, "known_until") == 0)
+		hint = "Write a date, such as 2026-12-31, or infinity.";
 	reject_definition(KIND,
 					  reader->calendar->name,
 					  psprintf("%s \"%s\" cannot be read", reader->option, reader->item),
@@ -551,7 +553,9 @@ item_time(ItemReader *reader)
 		{
 			int64 scale = USECS_PER_SEC / 10;
 
-			for (reader->p++; scale > 0 && isdigit((unsigned char) *reader->p); scale /= 10)
+			if (!isdigit((unsigned char) *++reader->p))
+				reject_item(reader);
+			for (; scale > 0 && isdigit((unsigned char) *reader->p); scale /= 10)
 				fraction += (*reader->p++ - '0') * scale;
 			if (isdigit((unsigned char) *reader->p))
 				reject_item(reader);
@@ -712,7 +716,7 @@ add_dated(const Calendar *calendar, const RowList *list, DateADT first, DateADT 
 	int64 count = lists->count + ((int64) last - first + 1);
 
 	check_date_count(calendar, count);
-	check_date_count(calendar, ((int64) last - first + 1) * list->count / (MAX_DATED_ROWS / MAX_DATES));
+	check_date_count(calendar, ((int64) last - first + 1) * list->count);
 	lists->dates =
 		lists->dates == NULL ? palloc(sizeof(DatedRows) * count) : repalloc(lists->dates, sizeof(DatedRows) * count);
 	for (DateADT date = first; date <= last; date++)
@@ -801,8 +805,8 @@ check_date(const Calendar *calendar, const char *option, DateADT date)
 	if (date < MIN_DATE || date > MAX_DATE)
 		reject_definition(KIND,
 						  calendar->name,
-						  psprintf("%s must be dates on the calendar", option),
-						  "Leave out infinite dates.");
+						  psprintf("option %s is out of range", option),
+						  "Give dates of the years 1 to 9999.");
 }
 
 static void

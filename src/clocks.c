@@ -643,6 +643,11 @@ add_and_open(const Policy *policy, TimestampTz from, int64 amount, TimestampTz *
 bool
 clock_exceeds(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at)
 {
+	if (amount < 0)
+	{
+		*at = clock->counts_from;
+		return true;
+	}
 	for (int i = 0; i < clock->stretch_count; i++)
 	{
 		const Stretch *stretch = &run->stretches[i];

@@ -14,6 +14,7 @@
 
 #include "revacct.h"
 
+#include "access/detoast.h"
 #include "pgtime.h"
 #include "utils/rangetypes.h"
 
@@ -72,11 +73,22 @@ has_space_around(const char *text)
 static inline uint64
 definition_fingerprint(Datum datum, Size *length)
 {
-	ByteReader reader;
-	uint64	   fingerprint;
+	ByteReader		reader;
+	uint64			fingerprint;
+	struct varlena *value = (struct varlena *) DatumGetPointer(datum);
 
-	reader_over_datum(&reader, datum, "definition");
-	*length = reader.end - reader.p;
+	if (unlikely(VARATT_IS_COMPRESSED(value) || VARATT_IS_EXTERNAL(value)))
+	{
+		/* Compressed or out of line: only the head is needed, for each row. */
+		*length = toast_raw_datum_size(datum) - VARHDRSZ;
+		datum = PointerGetDatum(PG_DETOAST_DATUM_SLICE(datum, 0, DEFINITION_HEADER_BYTES));
+		reader_over_datum(&reader, datum, "definition");
+	}
+	else
+	{
+		reader_over_datum(&reader, datum, "definition");
+		*length = reader.end - reader.p;
+	}
 	if (unlikely(*length < DEFINITION_HEADER_BYTES))
 		broken(&reader);
 	memcpy(&fingerprint, reader.p + 1, sizeof(fingerprint));

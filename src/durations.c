@@ -37,6 +37,7 @@ typedef struct BlockReader
 	bool		   first;
 	bool		   valid;
 	int64		   key; /* in the block */
+	uint64		   slots;
 	DurationCounts row;
 } BlockReader;
 
@@ -101,8 +102,8 @@ make_bins(void)
 }
 
 /* The bin of a duration that is not negative. */
-int
-bin_of_duration(int64 duration)
+static inline int
+bin_of(int64 duration)
 {
 	int bin;
 
@@ -114,6 +115,12 @@ bin_of_duration(int64 duration)
 	/* a lookup part holds at most one edge past its beginning */
 	bin += bin_edges[bin + 1] <= duration;
 	return Min(bin, bin_count - 1);
+}
+
+int
+bin_of_duration(int64 duration)
+{
+	return bin_of(duration);
 }
 
 static void
@@ -205,6 +212,7 @@ advance_block(BlockReader *block)
 	slots = read_bounded(&block->reader, (1 << DURATION_SLOTS) - 1);
 	if (slots == 0)
 		broken(&block->reader);
+	block->slots = slots;
 	memset(block->row.slots, 0, sizeof(block->row.slots));
 	for (; slots != 0; slots &= slots - 1)
 	{
@@ -349,35 +357,82 @@ write_exact(BlockWriter *writer, DurationEntry *entries, int count)
 	flush_row(writer);
 }
 
-/* Entries as a block of bins: counted in a table, as a bin is a small number. */
+/* Append a block of bins with entries added to it: counted in a table, as a bin is a small number. */
 static void
-write_binned(BlockWriter *writer, const DurationEntry *entries, int count)
+append_binned(StringInfo out, ByteReader bytes, const DurationEntry *entries, int count)
 {
-	uint32 *table = palloc0(sizeof(uint32) * MAX_BINS * DURATION_SLOTS);
-	int		least = MAX_BINS;
-	int		most = -1;
+	uint64		  *table = palloc(sizeof(uint64) * MAX_BINS * DURATION_SLOTS); /* slot by slot, as few are used */
+	uint64		   used = 0;
+	int			   least = MAX_BINS;
+	int			   most = -1;
+	int64		   last_key = 0;
+	uint64		   rows = 0;
+	BlockReader	   block;
+	StringInfoData text;
+	uint8		  *p;
 
 	for (int i = 0; i < count; i++)
+		used |= 1 << entries[i].slot;
+	for (int slot = 0; slot < DURATION_SLOTS; slot++)
+		if (used >> slot & 1)
+			memset(table + slot * MAX_BINS, 0, sizeof(uint64) * MAX_BINS);
+	for (int i = 0; i < count; i++)
 	{
-		int bin = bin_of_duration(entries[i].duration);
+		int bin = bin_of(entries[i].duration);
 
-		table[bin * DURATION_SLOTS + entries[i].slot]++;
+		table[entries[i].slot * MAX_BINS + bin]++;
 		least = Min(least, bin);
 		most = Max(most, bin);
 	}
+	open_block(&block, bytes, true);
+	for (advance_block(&block); block.valid; advance_block(&block))
+	{
+		int bin = (int) block.row.key;
+
+		for (uint64 slots = block.slots; slots != 0; slots &= slots - 1)
+		{
+			int		slot = pg_rightmost_one_pos64(slots);
+			uint64 *sum = &table[slot * MAX_BINS + bin];
+
+			if (!(used >> slot & 1))
+			{
+				memset(table + slot * MAX_BINS, 0, sizeof(uint64) * MAX_BINS);
+				used |= 1 << slot;
+			}
+			if (pg_add_u64_overflow(*sum, block.row.slots[slot], sum) || *sum > PG_INT64_MAX)
+				ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("count out of range")));
+		}
+		least = Min(least, bin);
+		most = Max(most, bin);
+	}
+	initStringInfo(&text);
+	enlargeStringInfo(&text, Max(most - least + 1, 0) * MAX_VARINT_BYTES * (2 + pg_popcount64(used)));
+	p = (uint8 *) text.data;
 	for (int bin = least; bin <= most; bin++)
 	{
-		DurationCounts row = {bin, {0}};
-		uint32		   any = 0;
+		uint64 set = 0;
 
-		for (int slot = 0; slot < DURATION_SLOTS; slot++)
+		for (uint64 slots = used; slots != 0; slots &= slots - 1)
 		{
-			row.slots[slot] = table[bin * DURATION_SLOTS + slot];
-			any |= table[bin * DURATION_SLOTS + slot];
+			int slot = pg_rightmost_one_pos64(slots);
+
+			set |= (uint64) (table[slot * MAX_BINS + bin] != 0) << slot;
 		}
-		if (any != 0)
-			write_row(writer, &row);
+		if (set == 0)
+			continue;
+		p += put_varint(p, bin - last_key);
+		p += put_varint(p, set);
+		for (uint64 slots = set; slots != 0; slots &= slots - 1)
+			p += put_varint(p, table[pg_rightmost_one_pos64(slots) * MAX_BINS + bin]);
+		last_key = bin;
+		rows++;
 	}
+	text.len = (char *) p - text.data;
+	appendStringInfoChar(out, true);
+	append_varint(out, rows);
+	append_varint(out, text.len);
+	appendBinaryStringInfo(out, text.data, text.len);
+	pfree(text.data);
 	pfree(table);
 }
 
@@ -385,26 +440,24 @@ write_binned(BlockWriter *writer, const DurationEntry *entries, int count)
 void
 append_entries(StringInfo out, ByteReader block, DurationEntry *entries, int count)
 {
-	bool		   binned = block_is_binned(block);
 	BlockWriter	   writer;
 	StringInfoData more;
 
+	if (block_is_binned(block))
+	{
+		append_binned(out, block, entries, count);
+		return;
+	}
 	begin_block(&writer);
-	if (binned)
-		write_binned(&writer, entries, count);
-	else
-		write_exact(&writer, entries, count);
-	flush_row(&writer);
-	if (!binned && writer.count > EXACT_DURATIONS)
+	write_exact(&writer, entries, count);
+	if (writer.count > EXACT_DURATIONS)
 	{
 		pfree(writer.rows.data);
-		begin_block(&writer);
-		write_binned(&writer, entries, count);
-		flush_row(&writer);
-		binned = true;
+		append_binned(out, block, entries, count);
+		return;
 	}
 	initStringInfo(&more);
-	end_block(&writer, &more, binned);
+	end_block(&writer, &more, false);
 	append_merged(out,
 				  block,
 				  (ByteReader){(uint8 *) more.data, (uint8 *) more.data + more.len, block.type_name, block.source});

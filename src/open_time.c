@@ -448,7 +448,7 @@ index_layout(OpenTime *open, const Layout *layout)
 	int			  shift = 20;
 	int			  last = 0;
 
-	while ((span >> shift) > (uint64) Max(layout->count, 64) * 2)
+	while ((span >> shift) > (uint64) Max(layout->count, 64) * 4)
 		shift++;
 	intervals = MemoryContextAllocHuge(arrays, sizeof(OpenInterval) * ((Size) layout->count + 2));
 	intervals[0] = (OpenInterval){layout->from, 0};

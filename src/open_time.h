@@ -64,8 +64,9 @@ open_before(const OpenTime *open, TimestampTz at)
 	uint64				bucket = (uint64) (at - open->from) >> open->shift;
 	const OpenInterval *interval = &open->intervals[open->bucket[bucket]];
 
-	/* the bucket's last interval, or one before it in the bucket */
-	if (interval->opens > at && (--interval)->opens > at)
+	/* the bucket's last interval, or the one before it; rarely one before that */
+	interval -= interval->opens > at;
+	if (unlikely(interval->opens > at))
 		interval = interval_in_bucket(open, bucket, at);
 	return interval->before + Min(at - interval->opens, interval[1].before - interval->before);
 }

@@ -21,7 +21,7 @@
 
 #define MAX_NAMES 1024
 #define MAX_POLICIES 1024
-#define MAX_VALUES 8192
+#define MAX_VALUES 65536
 #define MAX_WARNINGS 16
 #define MAX_STEPS_OF_POLICY 32
 #define MAX_PERCENT 10000
@@ -176,12 +176,16 @@ validity_text(const Policy *policy)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfoString(&text, policy->valid_from == DT_NOBEGIN ? "always" : "from ");
+	if (policy->valid_from == DT_NOBEGIN && policy->valid_to == DT_NOEND)
+		return "always";
 	if (policy->valid_from != DT_NOBEGIN)
+	{
+		appendStringInfoString(&text, "from ");
 		append_instant(&text, policy->valid_from);
+	}
 	if (policy->valid_to != DT_NOEND)
 	{
-		appendStringInfoString(&text, policy->valid_from == DT_NOBEGIN ? " before " : " to ");
+		appendStringInfoString(&text, policy->valid_from == DT_NOBEGIN ? "before " : " to ");
 		append_instant(&text, policy->valid_to);
 	}
 	return text.data;
@@ -299,8 +303,11 @@ check_phases(const Sla *sla)
 {
 	for (int i = 0; i < sla->phase_count; i++)
 	{
-		if (*sla->phases[i] == '\0' || strlen(sla->phases[i]) > MAX_NAME_BYTES || has_space_around(sla->phases[i]) ||
-			strstr(psprintf("%s ", sla->phases[i]), " until ") || strcmp(sla->phases[i], "total") == 0)
+		/* all but the last are followed by " until " in text, which must not be mistaken for a part of the name */
+		const char *text = i < sla->phase_count - 1 ? psprintf("%s ", sla->phases[i]) : sla->phases[i];
+
+		if (*sla->phases[i] == '\0' || strlen(sla->phases[i]) > MAX_NAME_BYTES || strstr(text, " until ") != NULL ||
+			strcmp(sla->phases[i], "total") == 0)
 			reject_sla(sla, psprintf("a phase cannot be called \"%s\"", sla->phases[i]), NULL);
 		for (int j = 0; j < i; j++)
 			if (strcmp(sla->phases[i], sla->phases[j]) == 0)
@@ -1089,7 +1096,9 @@ static void
 set_target(const Sla *sla, Policy *policy, const Interval *interval)
 {
 	if (interval->month != 0)
-		reject_sla(sla, "target must not contain months or years", "Write it in days of 24 hours.");
+		reject_sla(sla,
+				   "target must not contain months or years",
+				   policy->calendar >= 0 ? "Write it in hours." : "Write it in days of 24 hours.");
 	if (interval->day != 0 && policy->calendar >= 0)
 		reject_sla(sla, "target must not contain days", "With a calendar a day has no length: write it in hours.");
 	policy->has_target = true;
@@ -1128,7 +1137,8 @@ set_values(FunctionCallInfo fcinfo, int argno, const char *option, ValueList *li
 					  &list->count);
 	if (list->count > MAX_VALUES)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("%s has more than %d values", option, MAX_VALUES)));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a policy has at most %d segments or owners", MAX_VALUES)));
 	list->set = true;
 	list->values = palloc(sizeof(int64) * Max(list->count, 1));
 	for (int i = 0; i < list->count; i++)
@@ -1493,6 +1503,10 @@ parse_values(const TextReader *reader, const char *item, ValueList *list)
 	{
 		char *end;
 
+		if (list->count >= MAX_VALUES)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a policy has at most %d segments or owners", MAX_VALUES)));
 		errno = 0;
 		list->values[list->count++] = strtoi64(p, &end, 10);
 		if (end == p || errno != 0 || (*end && !is_space(*end)))
@@ -1611,8 +1625,13 @@ parse_policy(const TextReader *reader, Sla *sla, char **items, int count)
 		for (int j = 0; j < i; j++)
 			if (strncmp(items[i], items[j], word + 1) == 0 && strncmp(items[i], "step ", 5) != 0)
 				reject_text(reader, items[i]);
-		parse_policy_item(reader, sla, policy, items[i]);
+		/* the calendar comes before what it decides about */
+		if (strncmp(items[i], "calendar ", 9) == 0)
+			parse_policy_item(reader, sla, policy, items[i]);
 	}
+	for (int i = 0; i < count; i++)
+		if (strncmp(items[i], "calendar ", 9) != 0)
+			parse_policy_item(reader, sla, policy, items[i]);
 }
 
 static void

@@ -138,21 +138,22 @@ take_cumulative(VelocityRun *velocity)
 	}
 }
 
-/* A visit by the business clock. */
+/* A visit by the business clock. One that enters late, and has no business time from then on, is not observed. */
 static void
 take_business_time(VelocityRun *velocity, const Visit *visit)
 {
-	int block = velocity->stages + visit->stage;
+	int	  block = velocity->stages + visit->stage;
+	int64 duration = business_time_between(velocity->open, visit->entered_at, visit->left_at);
 
-	add_entry(velocity,
-			  business_time_between(velocity->open, visit->entered_at, visit->left_at),
-			  block,
-			  slot_of(visit->exit));
 	if (visit->entered_at < velocity->run.since)
-		add_entry(velocity,
-				  business_time_between(velocity->open, visit->entered_at, velocity->run.since),
-				  block,
-				  SLOT_LATE_ENTRY);
+	{
+		int64 age = business_time_between(velocity->open, visit->entered_at, velocity->run.since);
+
+		if (age == duration)
+			return;
+		add_entry(velocity, age, block, SLOT_LATE_ENTRY);
+	}
+	add_entry(velocity, duration, block, slot_of(visit->exit));
 }
 
 static void

@@ -431,6 +431,8 @@ class Reading:
             return self.breach_at, True
         last, p = len(self.pieces) - 1, self.pieces[-1]
         due = self.elapsed > self.target
+        if self.target < 0:
+            return max(self.counting_since, self.pieces[p.target_since].a), True
         if not due and not p.runs:
             return None, False
         for k in range(p.base, last + 1):

@@ -1,8 +1,8 @@
--- What the extension puts into a database: commented, pure, open to everyone, and gone when it is dropped.
+-- What the extension puts into a database: commented, pure (all but two functions), open to everyone, and gone when it is dropped.
 SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
-SELECT plan(44);
+SELECT plan(52);
 
 CREATE TEMP VIEW members AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
@@ -13,7 +13,7 @@ SELECT p.*, p.oid::regprocedure::text AS signature
 FROM pg_proc p JOIN members m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
 SELECT ok((SELECT count(*) FROM functions) > 100, 'there are functions to look at');
-SELECT is((SELECT count(*) FROM pg_type t JOIN members m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid WHERE t.typcategory <> 'A'), 5::bigint, 'five types');
+SELECT is((SELECT count(*) FROM pg_type t JOIN members m ON m.classid = 'pg_type'::regclass AND m.objid = t.oid WHERE t.typcategory <> 'A'), 8::bigint, 'eight types');
 
 -- Comments. PostgreSQL makes array types and operator families by itself: nobody named them, and they mean nothing of their own.
 SELECT is_empty($$
@@ -24,19 +24,25 @@ SELECT is_empty($$
     ORDER BY name $$, 'every object has a comment');
 SELECT is_empty($$
     SELECT name FROM members WHERE obj_description(objid, classid::regclass::name) !~ '^[A-Z0-9].*\.\s*$'
-      AND classid IN ('pg_proc'::regclass, 'pg_type'::regclass) ORDER BY name $$, 'comments are sentences');
+      AND classid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass) ORDER BY name $$, 'comments are sentences');
+SELECT is_empty($$
+    SELECT attrelid::regclass || '.' || attname FROM pg_attribute JOIN members m ON m.classid = 'pg_class'::regclass AND m.objid = attrelid
+    WHERE attnum > 0 AND NOT attisdropped AND coalesce(col_description(attrelid, attnum), '') !~ '^[A-Z0-9].*\.\s*$' $$, 'so does every column have one');
 
--- Pure, parallel safe, without privileges of their own
-SELECT is_empty($$ SELECT signature FROM functions WHERE provolatile <> 'i' $$, 'every function and aggregate is IMMUTABLE');
-SELECT is_empty($$ SELECT signature FROM functions WHERE proparallel <> 's' $$, 'every function and aggregate is PARALLEL SAFE');
+-- Pure, parallel safe, without privileges of their own; but for the record of escalations, which one function reads and one writes
+SELECT bag_eq($$ SELECT concat_ws(', ', proname, provolatile, proparallel, array_to_string(proconfig, ';')) FROM functions WHERE provolatile <> 'i' OR proparallel <> 's' OR proconfig IS NOT NULL $$,
+    ARRAY['escalations_due, s, s', 'raise_escalations, v, u, search_path=pg_catalog, revacct, pg_temp'], 'every other function and aggregate is IMMUTABLE and PARALLEL SAFE, and changes no settings');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prosecdef $$, 'no SECURITY DEFINER');
-SELECT is_empty($$ SELECT signature FROM functions WHERE proconfig IS NOT NULL $$, 'no function changes settings');
 SELECT is_empty($$ SELECT signature FROM functions p WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') $$, 'executable by PUBLIC');
-SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL $$,
-    'what is not C has a body that was parsed when it was made');
-SELECT is_empty($$ SELECT signature FROM functions WHERE pronamespace <> 'revacct'::regnamespace $$, 'everything is in schema revacct');
-SELECT is_empty($$ SELECT name FROM members WHERE classid IN ('pg_class'::regclass, 'pg_cast'::regclass, 'pg_event_trigger'::regclass) $$,
-    'no tables, casts or event triggers');
+SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL AND proconfig IS NULL $$,
+    'what is not C has a body that was parsed when it was made, or a pinned path');
+SELECT is_empty($$ SELECT signature FROM functions WHERE pronamespace <> 'revacct'::regnamespace $$, 'every function is in schema revacct');
+SELECT bag_eq($$ SELECT name FROM members WHERE classid NOT IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass) $$,
+    ARRAY['schema revacct_data', 'table revacct_data.escalation'], 'one schema and one table beside: no casts, no event triggers, nothing else');
+-- the table
+SELECT is((SELECT extconfig::regclass[]::text || ' where ' || extcondition::text FROM pg_extension WHERE extname = 'revacct'), '{revacct_data.escalation} where {""}', 'all its rows are dumped');
+SELECT col_is_pk('revacct_data', 'escalation', ARRAY['sla', 'subject', 'counting_since', 'step'], 'an escalation is recorded once');
+SELECT ok(NOT has_schema_privilege('public', 'revacct_data', 'USAGE, CREATE') AND NOT has_table_privilege('public', 'revacct_data.escalation', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER'), 'PUBLIC has nothing to do with it');
 
 -- Types: plain ones
 SELECT is_empty($$
@@ -47,7 +53,7 @@ SELECT is_empty($$
     WHERE t::regtype::text ~ '^any' OR t = 'record'::regtype AND proargmodes IS NULL $$, 'no polymorphic types, no anonymous records');
 
 -- Aggregates
-SELECT is((SELECT count(*) FROM functions WHERE prokind = 'a'), 17::bigint, 'the aggregates');
+SELECT is((SELECT count(*) FROM functions WHERE prokind = 'a'), 20::bigint, 'the aggregates');
 SELECT is_empty($$ SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE a.aggcombinefn = 0 $$, 'every aggregate has a combine function');
 SELECT is_empty($$
     SELECT p.signature FROM functions p JOIN pg_aggregate a ON a.aggfnoid = p.oid JOIN pg_type t ON t.oid = a.aggtranstype
@@ -70,7 +76,7 @@ SELECT is_empty($$
     'every function with an underscore stands behind an aggregate');
 SELECT is_empty($$
     SELECT signature FROM functions f
-    WHERE prokind = 'f' AND proname ~ '^(lifecycle|journey|journey_pack|funnel_summary|velocity_summary)_'
+    WHERE prokind = 'f' AND proname ~ '^(business_calendar|lifecycle|journey|journey_pack|funnel_summary|velocity_summary|breach_summary)_|^sla_(in|out|recv|send|eq|ne|lt|le|gt|ge|cmp|hash|hash_extended)$'
       AND NOT EXISTS (SELECT FROM pg_type t WHERE f.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend))
       AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = f.oid)
       AND NOT EXISTS (SELECT FROM pg_amproc a WHERE a.amproc = f.oid) $$, 'functions named after a type read, write or compare it');
@@ -82,9 +88,9 @@ SELECT is_empty($$
     SELECT name FROM members m JOIN pg_operator o ON o.oid = m.objid AND m.classid = 'pg_operator'::regclass
     WHERE oprcom = 0 OR oprnegate = 0 OR oprrest = 0 OR oprjoin = 0 $$, 'every operator has commutator, negator and estimators');
 SELECT bag_eq($$ SELECT o.opcname::text, a.amname::text FROM members m JOIN pg_opclass o ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod $$,
-    $$ VALUES ('journey_ops', 'btree'), ('journey_ops', 'hash'), ('lifecycle_ops', 'hash') $$, 'journeys can be sorted and hashed, lifecycles hashed');
+    $$ VALUES ('journey_ops', 'btree'), ('journey_ops', 'hash'), ('business_calendar_ops', 'hash'), ('lifecycle_ops', 'hash'), ('sla_ops', 'hash') $$, 'journeys can be sorted and hashed, definitions hashed');
 SELECT ok(amvalidate(o.oid), 'operator class ' || o.opcname || ' for ' || a.amname || ' is valid')
-FROM pg_opclass o JOIN members m ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod ORDER BY a.amname;
+FROM pg_opclass o JOIN members m ON o.oid = m.objid AND m.classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = o.opcmethod ORDER BY a.amname, o.opcname;
 SELECT is((SELECT count(*) FROM pg_description WHERE description LIKE '%' || chr(9) || '%' AND objoid IN (SELECT objid FROM members)), 0::bigint, 'no tabs in comments');
 
 -- An ordinary role
@@ -97,6 +103,8 @@ SELECT lives_ok($$ SELECT revacct.stages(revacct.funnel_conversion(j, l, '2025-0
                         (SELECT revacct.lifecycle('a', stages => '{x, y}') AS l) d $$, 'a role with USAGE on the schema can do everything, without the schema in its path');
 SELECT is((SELECT revacct.median(revacct.stage_velocity('{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}'::revacct.journey, revacct.lifecycle('a', stages => '{x, y}'), '2025-02-01'), 'x')),
     interval '1 day', 'a function written in SQL finds its parts too');
+SELECT is((SELECT revacct.breached(revacct.sla_breach(j, s, '2025-03-04')) FROM (SELECT revacct.journey(1, '2025-03-03') AS j) t, (SELECT revacct.sla('s', start => '{a}', stop => '{b}', target => '1 hour') AS s) d), 1::bigint, 'SLAs too');
+SELECT throws_ok($$ SELECT revacct.raise_escalations('one', '{1@2025-03-03T00:00:00Z}', revacct.sla('s', start => '{a}', stop => '{b}', target => '1 hour', escalations => '{breach to x}'), '2025-03-04') $$, '42501', NULL, 'all but recording');
 RESET ROLE;
 SET LOCAL search_path = public, revacct;
 REVOKE USAGE ON SCHEMA revacct FROM revacct_test_reader;
@@ -113,10 +121,12 @@ DROP VIEW functions;
 DROP VIEW members;
 DROP EXTENSION revacct;
 SELECT hasnt_extension('revacct', 'dropped');
-SELECT is_empty($$ SELECT 'type ' || typname FROM pg_type WHERE typname ~ '(lifecycle|journey|_summary)' AND typname !~ '^pg_' UNION ALL
+SELECT is_empty($$ SELECT 'type ' || typname FROM pg_type WHERE typname ~ '(business_calendar|lifecycle|journey|_summary|^_?sla$|escalation)' AND typname !~ '^pg_' UNION ALL
+                   SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'revacct_data' UNION ALL SELECT 'relation ' || relname FROM pg_class WHERE relname ~ '^escalation' UNION ALL
                    SELECT 'function ' || proname FROM pg_proc WHERE probin ~ 'revacct' UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = to_regnamespace('revacct') UNION ALL
-                   SELECT 'operator class ' || opcname FROM pg_opclass WHERE opcname ~ 'journey' UNION ALL SELECT 'family ' || opfname FROM pg_opfamily WHERE opfname ~ 'journey' UNION ALL
-                   SELECT 'description ' || objoid FROM pg_description WHERE description ~ 'journey' $$, 'nothing of it is left');
+                   SELECT 'operator class ' || opcname FROM pg_opclass WHERE opcname ~ '(calendar|lifecycle|journey|sla)_ops' UNION ALL
+                   SELECT 'family ' || opfname FROM pg_opfamily WHERE opfname ~ '(calendar|lifecycle|journey|sla)_ops' UNION ALL
+                   SELECT 'description ' || objoid FROM pg_description WHERE description ~ '(journey|[Bb]usiness calendar|SLA|[Ee]scalation)' $$, 'nothing of it is left');
 DROP SCHEMA IF EXISTS revacct;
 SELECT lives_ok('CREATE EXTENSION revacct', 'and it can be made again');
 SELECT is((SELECT count(*) FROM pg_proc WHERE pronamespace = 'revacct'::regnamespace), (SELECT count(*) FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid WHERE extname = 'revacct' AND classid = 'pg_proc'::regclass AND d.deptype = 'e'),
@@ -128,6 +138,8 @@ SET LOCAL ROLE revacct_test_reader;
 SELECT lives_ok('CREATE EXTENSION revacct', 'a role that may create in the database, but is no superuser, creates it');
 SELECT is((SELECT extowner::regrole::text FROM pg_extension WHERE extname = 'revacct'), 'revacct_test_reader', 'and owns it');
 SELECT is(revacct.mark(revacct.lifecycle('a', stages => '{x, y}'), 'y'), 2, 'and uses it');
+SELECT results_eq($$ SELECT step FROM revacct.raise_escalations('one', '{1@2025-03-03T00:00:00Z}', revacct.sla('s', start => '{a}', stop => '{b}', target => '1 hour', escalations => '{breach to x}'), '2025-03-04') $$, $$ VALUES ('breach to x') $$, 'and raises escalations');
+SELECT results_eq('SELECT subject, raised_by FROM revacct_data.escalation', $$ SELECT 'one'::text, session_user::text COLLATE "default" $$, 'and reads which were');
 SELECT lives_ok('DROP EXTENSION revacct', 'and drops it');
 RESET ROLE;
 

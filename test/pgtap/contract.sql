@@ -3,9 +3,13 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(79);
+SELECT plan(109);
 
-CREATE TEMP TABLE defined AS SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of;
+CREATE TEMP TABLE defined AS
+SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of,
+       lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', calendar => office) AS business_l, sla(array_agg(sla('s', start => '{a}', stop => '{d}', pause => '{b}', resume => '{c}', segment => '{e}', cancel => '{f}',
+           marks => '{a=1, b=2, c=3, d=4, e=5, f=6}', target => target, calendar => calendar, segments => segments, reopen => 'restart', phases => '{x until b, y}'))) AS s
+FROM (SELECT business_calendar('office', 'Europe/Berlin', '{mon-fri 09:00-17:00}') AS office) c, LATERAL (VALUES (interval '2040 hours', NULL, NULL), ('100 hours', office, '{0, 1, 2, 3, 4}'::bigint[])) AS p(target, calendar, segments) GROUP BY office;
 CREATE TEMP TABLE events AS
 SELECT (i * 7919) % 60 AS subject, 1 + (i * 13 + i / 60) % 6 AS mark, '2025-01-01'::timestamptz + ((i * 37) % 2000) * interval '1 hour' AS at, (i % 9)::bigint AS value, (i % 4)::bigint AS seq
 FROM generate_series(1, 600) i;
@@ -13,13 +17,14 @@ CREATE TEMP TABLE journeys AS SELECT subject, journey(mark, at) AS j, journey(ma
 
 -- One function for each aggregate, so that all can be looked at in the same way: name, state type, a state made of half of the
 -- subjects (0 or 1) by direct calls of the transition function, and what the aggregate says of both halves.
-CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary, b breach_summary);
 DO $$
 DECLARE
     r record; d record; h int; i int := 0;
     marks journey[]; rolled journey[]; events journey_pack[]; packed journey_pack[]; texts journey_pack[]; merged journey_pack[];
     plain funnel_summary[]; amounts funnel_summary[]; packs funnel_summary[]; sums funnel_summary[];
-    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[];
+    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[]; vboth velocity_summary[];
+    clocks breach_summary[]; bpacks breach_summary[]; bsums breach_summary[];
 BEGIN
     SELECT * INTO d FROM defined;
     FOR r IN SELECT * FROM events ORDER BY at DESC, mark LOOP
@@ -41,33 +46,43 @@ BEGIN
         since[h] := _velocity_add_journey(since[h], r.j, d.l, d.as_of, '2025-02-01');
         vpacks[h] := _velocity_add_pack(vpacks[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
         vsums[h] := _velocity_add_summary(vsums[h], (SELECT stage_velocity(r.j, d.l, d.as_of)));
+        vboth[h] := _velocity_add_journey(vboth[h], r.j, d.business_l, d.as_of);
+        clocks[h] := _breach_add_journey(clocks[h], r.full_j, d.s, d.as_of);
+        bpacks[h] := _breach_add_pack(bpacks[h], (SELECT journey_pack(r.subject, r.full_j)), d.s, d.as_of);
+        bsums[h] := _breach_add_summary(bsums[h], (SELECT sla_breach(r.full_j, d.s, d.as_of)));
     END LOOP;
     FOR h IN 1 .. 2 LOOP
         INSERT INTO states (kind, half, j) VALUES ('marks', h, marks[h]), ('journeys', h, rolled[h]);
         INSERT INTO states (kind, half, p) VALUES ('events', h, events[h]), ('numbers', h, packed[h]), ('texts', h, texts[h]), ('packs', h, merged[h]);
         INSERT INTO states (kind, half, f) VALUES ('plain', h, plain[h]), ('amounts', h, amounts[h]), ('of packs', h, packs[h]), ('funnels', h, sums[h]);
-        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]);
+        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]), ('both clocks', h, vboth[h]);
+        INSERT INTO states (kind, half, b) VALUES ('clocks', h, clocks[h]), ('clocks of packs', h, bpacks[h]), ('breaches', h, bsums[h]);
     END LOOP;
 END $$;
-CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary, b breach_summary);
 INSERT INTO truth (kind, j) SELECT 'marks', journey(mark, at, value, seq) FROM events UNION ALL SELECT 'journeys', rollup(full_j) FROM journeys;
 INSERT INTO truth (kind, p) SELECT 'events', journey_pack(subject, mark, at) FROM events UNION ALL SELECT 'numbers', journey_pack(subject, j) FROM journeys
     UNION ALL SELECT 'texts', journey_pack('x' || subject, full_j) FROM journeys UNION ALL SELECT 'packs', journey_pack(subject, j) FROM journeys;
 INSERT INTO truth (kind, f) SELECT 'plain', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'amounts', funnel_conversion(j, l, as_of, amount) FROM journeys, defined
     UNION ALL SELECT 'of packs', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'funnels', funnel_conversion(j, l, as_of, amount) FROM journeys, defined;
 INSERT INTO truth (kind, v) SELECT 'visits', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'since', stage_velocity(j, l, as_of, '2025-02-01') FROM journeys, defined
-    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined;
+    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined
+    UNION ALL SELECT 'both clocks', stage_velocity(j, business_l, as_of) FROM journeys, defined;
+INSERT INTO truth (kind, b) SELECT kind, sla_breach(full_j, s, as_of) FROM journeys, defined, unnest('{clocks, clocks of packs, breaches}'::text[]) kind GROUP BY kind;
 
 CREATE TEMP TABLE before AS
-SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv FROM states;
+SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, md5(b::text) AS b, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv, pg_column_size(b) AS sb FROM states;
 CREATE TEMP VIEW now_ AS
-SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv FROM states;
+SELECT kind, half, md5(journey_send(j)) || md5(j::text) AS j, md5(p::text) AS p, md5(f::text) AS f, md5(v::text) AS v, md5(b::text) AS b, pg_column_size(j) AS sj, pg_column_size(p) AS sp, pg_column_size(f) AS sf, pg_column_size(v) AS sv, pg_column_size(b) AS sb FROM states;
 
 -- Combining
 SELECT ok(_journey_final(_journey_combine(a.j, b.j)) = t.j, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.j IS NOT NULL ORDER BY kind;
 SELECT is(_pack_final(_pack_combine(a.p, b.p))::text, t.p::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.p IS NOT NULL ORDER BY kind;
 SELECT is(_funnel_final(_funnel_add_summary(a.f, b.f))::text, t.f::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
 SELECT is(_velocity_final(_velocity_add_summary(a.v, b.v))::text, t.v::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+SELECT is(_breach_final(_breach_add_summary(a.b, b.b))::text, t.b::text, 'combined states, ' || kind) FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.b IS NOT NULL ORDER BY kind;
+SELECT ok(least(met(b), breached(b), running(b), paused(b), cancelled(b), at_risk(b), overdue(b)) > 0 AND (SELECT bool_and(started > 0) AND count(*) = 2 FROM policies(b)) AND (SELECT bool_and(sum_seconds > 0) AND count(*) = 3 FROM phases(b)),
+    'clocks of every status, policy and phase are among them') FROM truth WHERE kind = 'clocks';
 
 -- NULLs
 SELECT is(_journey_combine(NULL, NULL), NULL, 'NULL and NULL: journey');
@@ -76,15 +91,21 @@ SELECT is(_pack_combine(NULL, NULL)::text, NULL, 'NULL and NULL: pack');
 SELECT is(_pack_add_pack(NULL, NULL)::text, NULL, 'NULL and NULL: rollup of packs');
 SELECT is(_funnel_add_summary(NULL, NULL)::text, NULL, 'NULL and NULL: funnel');
 SELECT is(_velocity_add_summary(NULL, NULL)::text, NULL, 'NULL and NULL: velocity');
+SELECT is(_breach_add_summary(NULL, NULL)::text, NULL, 'NULL and NULL: breaches');
 SELECT is(_journey_add_mark(NULL, NULL, NULL)::text, NULL, 'NULL and nothing: mark');
 SELECT is(_pack_add_event(NULL, 1, NULL, now())::text, NULL, 'NULL and nothing: event');
 SELECT is(_funnel_add_journey(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: funnel');
 SELECT is(_velocity_add_journey(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: velocity');
-SELECT is(_journey_final(NULL)::text || _pack_final(NULL)::text || _funnel_final(NULL)::text || _velocity_final(NULL)::text, NULL, 'no state, no result');
+SELECT is(_breach_add_journey(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: breaches');
+SELECT is(_breach_add_pack(NULL, NULL, NULL, NULL)::text, NULL, 'NULL and nothing: breaches of packs');
+SELECT throws_ok($$ SELECT _breach_add_journey(b, '{1@2025-01-01T00:00:00Z}', NULL, as_of) FROM states, defined WHERE kind = 'clocks' $$, '22004', 'the SLA must not be NULL', 'a journey needs an SLA');
+SELECT throws_ok($$ SELECT _breach_add_pack(b, (SELECT journey_pack(1, 1, '2025-01-01')), s, NULL) FROM states, defined WHERE kind = 'clocks' $$, '22004', 'as_of must not be NULL', 'and a time');
+SELECT is(_journey_final(NULL)::text || _pack_final(NULL)::text || _funnel_final(NULL)::text || _velocity_final(NULL)::text || _breach_final(NULL)::text, NULL, 'no state, no result');
 SELECT ok(_journey_combine(NULL, j)::text = j::text AND _journey_combine(j, NULL)::text = j::text AND _journey_add_journey(j, NULL)::text = j::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND j IS NOT NULL ORDER BY kind;
 SELECT ok(_pack_combine(NULL, p)::text = p::text AND _pack_combine(p, NULL)::text = p::text AND _pack_add_pack(p, NULL)::text = p::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND p IS NOT NULL ORDER BY kind;
 SELECT ok(_funnel_add_summary(NULL, f)::text = f::text AND _funnel_add_summary(f, NULL)::text = f::text AND _funnel_add_journey(f, NULL, NULL, NULL)::text = f::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND f IS NOT NULL ORDER BY kind;
 SELECT ok(_velocity_add_summary(NULL, v)::text = v::text AND _velocity_add_summary(v, NULL)::text = v::text AND _velocity_add_journey(v, NULL, NULL, NULL)::text = v::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND v IS NOT NULL ORDER BY kind;
+SELECT ok(_breach_add_summary(NULL, b)::text = b::text AND _breach_add_summary(b, NULL)::text = b::text AND _breach_add_journey(b, NULL, NULL, NULL)::text = b::text AND _breach_add_pack(b, NULL, NULL, NULL)::text = b::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND b IS NOT NULL ORDER BY kind;
 
 -- States kept in a table can be read like finished values
 CREATE TABLE kept AS SELECT _journey_add_mark(_journey_add_mark(NULL, 2, '2025-01-02'), 1, '2025-01-01') AS j;
@@ -107,6 +128,16 @@ SELECT is((SELECT ARRAY[sum(subject_count(p)), sum(mark_count(p))] FROM states W
 SELECT is((SELECT rollup(p)::text FROM states WHERE kind = 'events'), (SELECT p::text FROM truth WHERE kind = 'events'), 'and be rolled up');
 SELECT is((SELECT rollup(f)::text FROM states WHERE kind = 'amounts'), (SELECT f::text FROM truth WHERE kind = 'amounts'), 'states of funnels can be rolled up');
 SELECT is((SELECT rollup(v)::text FROM states WHERE kind = 'visits'), (SELECT v::text FROM truth WHERE kind = 'visits'), 'states of velocity can be rolled up');
+SELECT is((SELECT rollup(b)::text FROM states WHERE kind = 'clocks'), (SELECT b::text FROM truth WHERE kind = 'clocks'), 'states of breaches can be rolled up');
+SELECT is(breach_summary_send(b), breach_summary_send(b::text::breach_summary), 'a state is sent as what it means, ' || kind) FROM states WHERE half = 1 AND b IS NOT NULL ORDER BY kind;
+SELECT is(ARRAY[subjects(b), started(b), met(b), breached(b), running(b), paused(b), cancelled(b), at_risk(b), overdue(b), not_covered(b), beyond_horizon(b)]::text || breach_rate(b) || breach_rate_low(b) || breach_rate_high(b) || elapsed_quantile(b, 0.3) || overdue_quantile(b, 0.3)
+              || fingerprint(b) || as_of(b) || sla(b)::text || (SELECT string_agg(p::text, ',') FROM policies(b) p) || (SELECT string_agg(p::text, ',') FROM phases(b) p),
+          ARRAY[subjects(c), started(c), met(c), breached(c), running(c), paused(c), cancelled(c), at_risk(c), overdue(c), not_covered(c), beyond_horizon(c)]::text || breach_rate(c) || breach_rate_low(c) || breach_rate_high(c) || elapsed_quantile(c, 0.3) || overdue_quantile(c, 0.3)
+              || fingerprint(c) || as_of(c) || sla(c)::text || (SELECT string_agg(p::text, ',') FROM policies(c) p) || (SELECT string_agg(p::text, ',') FROM phases(c) p), 'all that a state of breaches says, ' || kind)
+FROM (SELECT kind, b, b::text::breach_summary AS c FROM states WHERE half = 1 AND b IS NOT NULL) t ORDER BY kind;
+SELECT is((SELECT string_agg(s::text, ',') FROM stages(business_clock(v)) s), (SELECT string_agg(s::text, ',') FROM stages(business_clock(v::text::velocity_summary)) s), 'the business clock of a state') FROM states WHERE kind = 'both clocks' AND half = 1;
+SELECT is((SELECT string_agg(c::text, ',') FROM sla_clocks(j, s, as_of) c) || (SELECT string_agg(c::text, ',') FROM sla_phases(j, s, as_of) c), (SELECT string_agg(c::text, ',') FROM sla_clocks(j::text::journey, s, as_of) c) || (SELECT string_agg(c::text, ',') FROM sla_phases(j::text::journey, s, as_of) c), 'clocks of a state') FROM kept, defined;
+SELECT is(sla_breach(j, s, as_of)::text, sla_breach(j::text::journey, s, as_of)::text, 'breaches of states') FROM kept, defined GROUP BY kept.j, s, as_of;
 SELECT is((SELECT string_agg(s::text, ',') FROM stages(f) s), (SELECT string_agg(s::text, ',') FROM stages(f::text::funnel_summary) s), 'stages of a state') FROM states WHERE kind = 'amounts' AND half = 1;
 SELECT is(ARRAY[entered(f, 'a'), observed(f, 'b'), imputed(f, 'b'), converted(f, 'a'), lost(f, 'b'), in_progress(f, 'c'), expired(f, 'a'), subjects(f), attempts(f), recycled_attempts(f), unknown_marks(f)],
           (SELECT ARRAY[entered(g, 'a'), observed(g, 'b'), imputed(g, 'b'), converted(g, 'a'), lost(g, 'b'), in_progress(g, 'c'), expired(g, 'a'), subjects(g), attempts(g), recycled_attempts(g), unknown_marks(g)] FROM (SELECT f::text::funnel_summary AS g) t),
@@ -128,12 +159,14 @@ DO $$ BEGIN
     PERFORM _funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of), _funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of, 5), _funnel_add_pack(f, (SELECT journey_pack(1, 1, '2025-01-01')), l, as_of),
             _funnel_add_summary(f, f), _funnel_final(f) FROM states, defined WHERE f IS NOT NULL;
     PERFORM _velocity_add_journey(v, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', l, as_of), _velocity_add_pack(v, (SELECT journey_pack(1, 1, '2025-01-01')), l, as_of), _velocity_add_summary(v, v), _velocity_final(v)
-        FROM states, defined WHERE v IS NOT NULL AND kind <> 'since';
+        FROM states, defined WHERE v IS NOT NULL AND kind NOT IN ('since', 'both clocks');
     PERFORM _velocity_add_journey(v, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', l, as_of, '2025-02-01'), _velocity_add_summary(v, v), _velocity_final(v) FROM states, defined WHERE kind = 'since';
+    PERFORM _velocity_add_journey(v, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', business_l, as_of), _velocity_add_summary(v, v), _velocity_final(v), business_clock(v) FROM states, defined WHERE kind = 'both clocks';
+    PERFORM _breach_add_journey(b, '{1@2025-01-01T00:00:00Z, 2@2025-01-02T00:00:00Z}', s, as_of), _breach_add_pack(b, (SELECT journey_pack(1, 1, '2025-01-01')), s, as_of), _breach_add_summary(b, b), _breach_final(b) FROM states, defined WHERE b IS NOT NULL;
 END $$;
 SELECT set_eq('SELECT * FROM now_', 'SELECT * FROM before', 'states in a table are as they were');
-SELECT is(md5(string_agg(concat(kind, j::text, p::text, f::text, v::text), ',' ORDER BY kind, f::text, v::text)),
-          (SELECT md5(string_agg(concat(kind, j, p, f, v), ',' ORDER BY kind, f, v)) FROM (SELECT kind, j::text AS j, p::text AS p, f::text AS f, v::text AS v FROM truth) t), 'finished values can be read twice') FROM truth;
+SELECT is(md5(string_agg(concat(kind, j::text, p::text, f::text, v::text, b::text), ',' ORDER BY kind, f::text, v::text)),
+          (SELECT md5(string_agg(concat(kind, j, p, f, v, b), ',' ORDER BY kind, f, v)) FROM (SELECT kind, j::text AS j, p::text AS p, f::text AS f, v::text AS v, b::text AS b FROM truth) t), 'finished values can be read twice') FROM truth;
 
 -- (row numbers kept in tables: PostgreSQL 15 stops a window too early when a correlated query is run again)
 CREATE TEMP TABLE numbered_events AS SELECT *, row_number() OVER (ORDER BY at, mark, seq, value, subject) AS m FROM events;
@@ -155,6 +188,9 @@ SELECT is_empty($$
     SELECT n FROM (SELECT row_number() OVER w AS n, stage_velocity(j, l, as_of) OVER w AS running FROM journeys, defined WINDOW w AS (ORDER BY subject)) t
     WHERE running::text <> (SELECT stage_velocity(j, l, as_of)::text FROM numbered_journeys e, defined WHERE m <= n) $$, 'running velocity');
 SELECT is_empty($$
+    SELECT n FROM (SELECT row_number() OVER w AS n, sla_breach(full_j, s, as_of) OVER w AS running FROM journeys, defined WINDOW w AS (ORDER BY subject)) t
+    WHERE running::text <> (SELECT sla_breach(full_j, s, as_of)::text FROM numbered_journeys e, defined WHERE m <= n) $$, 'running breaches');
+SELECT is_empty($$
     SELECT n FROM (SELECT row_number() OVER w AS n, journey_pack(subject, j) OVER w AS running FROM journeys WINDOW w AS (ORDER BY subject)) t
     WHERE running::text <> (SELECT journey_pack(subject, j)::text FROM numbered_journeys e WHERE m <= n) $$, 'running packs');
 SELECT is_empty($$
@@ -166,6 +202,8 @@ SELECT bag_eq($$ SELECT g, h, (funnel_conversion(j, l, as_of))::text FROM (SELEC
     $$ SELECT g, h, rollup(f)::text FROM (SELECT subject % 2 AS g, subject % 3 AS h, funnel_conversion(j, l, as_of) AS f FROM journeys, defined GROUP BY subject) t GROUP BY CUBE (g, h) $$, 'grouping sets of funnels');
 SELECT bag_eq($$ SELECT subject, (journey(mark, at))::text FROM events GROUP BY GROUPING SETS ((subject), ()) $$,
     $$ SELECT subject, j::text FROM journeys UNION ALL SELECT NULL, (SELECT rollup(j)::text FROM journeys) $$, 'grouping sets of journeys');
+SELECT bag_eq($$ SELECT g, h, (sla_breach(full_j, s, as_of))::text FROM (SELECT subject % 2 AS g, subject % 3 AS h, full_j FROM journeys) t, defined GROUP BY CUBE (g, h) $$,
+    $$ SELECT g, h, rollup(b)::text FROM (SELECT subject % 2 AS g, subject % 3 AS h, sla_breach(full_j, s, as_of) AS b FROM journeys, defined GROUP BY subject) t GROUP BY CUBE (g, h) $$, 'grouping sets of breaches');
 SELECT is((SELECT journey(mark, at) FILTER (WHERE mark = 1)::text FROM events), (SELECT journey(mark, at)::text FROM events WHERE mark = 1), 'FILTER');
 SELECT is((SELECT journey(DISTINCT mark, at)::text FROM events), (SELECT rollup(j)::text FROM journeys), 'DISTINCT');
 SELECT is((SELECT rollup(DISTINCT j)::text FROM (SELECT j FROM journeys UNION ALL SELECT j FROM journeys) t), (SELECT rollup(j)::text FROM journeys), 'DISTINCT journeys');
@@ -175,6 +213,26 @@ SELECT results_eq($$ SELECT subject, (SELECT journey(mark, at)::text FROM events
     $$ SELECT subject, j::text FROM journeys ORDER BY subject $$, 'a correlated aggregate');
 PREPARE again (timestamptz) AS SELECT funnel_conversion(j, l, $1)::text FROM journeys, defined;
 SELECT results_eq($$ EXECUTE again ('2025-06-01') $$, $$ SELECT f::text FROM truth WHERE kind = 'plain' $$, 'a prepared statement') FROM generate_series(1, 2);
+
+-- In parallel: workers make partial states, which are merged
+CREATE TABLE shared_journeys AS SELECT subject, full_j, b FROM journeys, defined, LATERAL (SELECT _breach_final(_breach_add_journey(NULL, full_j, s, as_of)) AS b) t;
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL min_parallel_table_scan_size = 0;
+CREATE FUNCTION pg_temp.plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    line text; lines text := '';
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        lines := lines || line || E'\n';
+    END LOOP;
+    RETURN lines;
+END $$;
+CREATE TEMP TABLE parallel_queries AS
+SELECT n, what, format(query, s::text, as_of::text) AS query
+FROM defined, (VALUES (1, 'sla_breach', 'SELECT sla_breach(full_j, %L::sla, %L::timestamptz)::text FROM shared_journeys'), (2, 'rollup', 'SELECT rollup(b)::text FROM shared_journeys')) AS t(n, what, query);
+SELECT matches(pg_temp.plan_of(query), 'Finalize Aggregate.*Gather.*Partial Aggregate', 'the plan of ' || what || ' is parallel') FROM parallel_queries ORDER BY n;
+SELECT results_eq(query, $$ SELECT b::text FROM truth WHERE kind = 'clocks' $$, what || ' in parallel') FROM parallel_queries ORDER BY n;
 
 SELECT * FROM finish();
 ROLLBACK;

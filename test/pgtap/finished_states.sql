@@ -3,9 +3,13 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(37);
+SELECT plan(49);
 
-CREATE TEMP TABLE defined AS SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of;
+CREATE TEMP TABLE defined AS
+SELECT lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', attempt => 'all') AS l, '2025-06-01'::timestamptz AS as_of,
+       lifecycle('l', stages => '{a, b, c}', won => 'd', lost => '{e}', calendar => office) AS business_l, sla(array_agg(sla('s', start => '{a}', stop => '{d}', pause => '{b}', resume => '{c}', segment => '{e}', cancel => '{f}',
+           marks => '{a=1, b=2, c=3, d=4, e=5, f=6}', target => target, calendar => calendar, segments => segments, reopen => 'restart', phases => '{x until b, y}'))) AS s
+FROM (SELECT business_calendar('office', 'Europe/Berlin', '{mon-fri 09:00-17:00}') AS office) c, LATERAL (VALUES (interval '2040 hours', NULL, NULL), ('100 hours', office, '{0, 1, 2, 3, 4}'::bigint[])) AS p(target, calendar, segments) GROUP BY office;
 CREATE TEMP TABLE events AS
 SELECT (i * 7919) % 60 AS subject, 1 + (i * 13 + i / 60) % 6 AS mark, '2025-01-01'::timestamptz + ((i * 37) % 2000) * interval '1 hour' AS at, (i % 9)::bigint AS value, (i % 4)::bigint AS seq
 FROM generate_series(1, 600) i;
@@ -13,13 +17,14 @@ CREATE TEMP TABLE journeys AS SELECT subject, journey(mark, at) AS j, journey(ma
 
 -- One function for each aggregate, so that all can be looked at in the same way: name, state type, a state made of half of the
 -- subjects (0 or 1) by direct calls of the transition function, and what the aggregate says of both halves.
-CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+CREATE TEMP TABLE states (kind text, half int, j journey, p journey_pack, f funnel_summary, v velocity_summary, b breach_summary);
 DO $$
 DECLARE
     r record; d record; h int; i int := 0;
     marks journey[]; rolled journey[]; events journey_pack[]; packed journey_pack[]; texts journey_pack[]; merged journey_pack[];
     plain funnel_summary[]; amounts funnel_summary[]; packs funnel_summary[]; sums funnel_summary[];
-    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[];
+    vplain velocity_summary[]; since velocity_summary[]; vpacks velocity_summary[]; vsums velocity_summary[]; vboth velocity_summary[];
+    clocks breach_summary[]; bpacks breach_summary[]; bsums breach_summary[];
 BEGIN
     SELECT * INTO d FROM defined;
     FOR r IN SELECT * FROM events ORDER BY at DESC, mark LOOP
@@ -41,22 +46,29 @@ BEGIN
         since[h] := _velocity_add_journey(since[h], r.j, d.l, d.as_of, '2025-02-01');
         vpacks[h] := _velocity_add_pack(vpacks[h], (SELECT journey_pack(r.subject, r.j)), d.l, d.as_of);
         vsums[h] := _velocity_add_summary(vsums[h], (SELECT stage_velocity(r.j, d.l, d.as_of)));
+        vboth[h] := _velocity_add_journey(vboth[h], r.j, d.business_l, d.as_of);
+        clocks[h] := _breach_add_journey(clocks[h], r.full_j, d.s, d.as_of);
+        bpacks[h] := _breach_add_pack(bpacks[h], (SELECT journey_pack(r.subject, r.full_j)), d.s, d.as_of);
+        bsums[h] := _breach_add_summary(bsums[h], (SELECT sla_breach(r.full_j, d.s, d.as_of)));
     END LOOP;
     FOR h IN 1 .. 2 LOOP
         INSERT INTO states (kind, half, j) VALUES ('marks', h, marks[h]), ('journeys', h, rolled[h]);
         INSERT INTO states (kind, half, p) VALUES ('events', h, events[h]), ('numbers', h, packed[h]), ('texts', h, texts[h]), ('packs', h, merged[h]);
         INSERT INTO states (kind, half, f) VALUES ('plain', h, plain[h]), ('amounts', h, amounts[h]), ('of packs', h, packs[h]), ('funnels', h, sums[h]);
-        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]);
+        INSERT INTO states (kind, half, v) VALUES ('visits', h, vplain[h]), ('since', h, since[h]), ('visits of packs', h, vpacks[h]), ('velocities', h, vsums[h]), ('both clocks', h, vboth[h]);
+        INSERT INTO states (kind, half, b) VALUES ('clocks', h, clocks[h]), ('clocks of packs', h, bpacks[h]), ('breaches', h, bsums[h]);
     END LOOP;
 END $$;
-CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary);
+CREATE TEMP TABLE truth (kind text, j journey, p journey_pack, f funnel_summary, v velocity_summary, b breach_summary);
 INSERT INTO truth (kind, j) SELECT 'marks', journey(mark, at, value, seq) FROM events UNION ALL SELECT 'journeys', rollup(full_j) FROM journeys;
 INSERT INTO truth (kind, p) SELECT 'events', journey_pack(subject, mark, at) FROM events UNION ALL SELECT 'numbers', journey_pack(subject, j) FROM journeys
     UNION ALL SELECT 'texts', journey_pack('x' || subject, full_j) FROM journeys UNION ALL SELECT 'packs', journey_pack(subject, j) FROM journeys;
 INSERT INTO truth (kind, f) SELECT 'plain', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'amounts', funnel_conversion(j, l, as_of, amount) FROM journeys, defined
     UNION ALL SELECT 'of packs', funnel_conversion(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'funnels', funnel_conversion(j, l, as_of, amount) FROM journeys, defined;
 INSERT INTO truth (kind, v) SELECT 'visits', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'since', stage_velocity(j, l, as_of, '2025-02-01') FROM journeys, defined
-    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined;
+    UNION ALL SELECT 'visits of packs', stage_velocity(j, l, as_of) FROM journeys, defined UNION ALL SELECT 'velocities', stage_velocity(j, l, as_of) FROM journeys, defined
+    UNION ALL SELECT 'both clocks', stage_velocity(j, business_l, as_of) FROM journeys, defined;
+INSERT INTO truth (kind, b) SELECT kind, sla_breach(full_j, s, as_of) FROM journeys, defined, unnest('{clocks, clocks of packs, breaches}'::text[]) kind GROUP BY kind;
 
 -- Text knows finished values only
 SELECT ok(_journey_final(_journey_combine(a.j::text::journey, b.j::text::journey)) = t.j, 'combine(in(out), in(out)), ' || kind)
@@ -67,6 +79,8 @@ SELECT is(_funnel_final(_funnel_add_summary(a.f::text::funnel_summary, b.f::text
 FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
 SELECT is(_velocity_final(_velocity_add_summary(a.v::text::velocity_summary, b.v::text::velocity_summary))::text, t.v::text, 'combine(in(out), in(out)), ' || kind)
 FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+SELECT is(_breach_final(_breach_add_summary(a.b::text::breach_summary, b.b::text::breach_summary))::text, t.b::text, 'combine(in(out), in(out)), ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.b IS NOT NULL ORDER BY kind;
 -- one of them finished, the other not
 SELECT ok(_journey_final(_journey_combine(a.j, b.j::text::journey)) = t.j AND _journey_final(_journey_combine(a.j::text::journey, b.j)) = t.j, 'half finished, ' || kind)
 FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.j IS NOT NULL ORDER BY kind;
@@ -76,6 +90,8 @@ SELECT ok(_funnel_final(_funnel_add_summary(a.f, b.f::text::funnel_summary))::te
 FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.f IS NOT NULL ORDER BY kind;
 SELECT ok(_velocity_final(_velocity_add_summary(a.v, b.v::text::velocity_summary))::text = t.v::text AND _velocity_final(_velocity_add_summary(a.v::text::velocity_summary, b.v))::text = t.v::text, 'half finished, ' || kind)
 FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.v IS NOT NULL ORDER BY kind;
+SELECT ok(_breach_final(_breach_add_summary(a.b, b.b::text::breach_summary))::text = t.b::text AND _breach_final(_breach_add_summary(a.b::text::breach_summary, b.b))::text = t.b::text, 'half finished, ' || kind)
+FROM states a JOIN states b USING (kind) JOIN truth t USING (kind) WHERE a.half = 1 AND b.half = 2 AND t.b IS NOT NULL ORDER BY kind;
 -- a transition goes on from a finished value
 SELECT ok(_journey_final(_journey_add_mark('{1@2025-01-01T00:00:00Z=5}', 2, '2025-01-02')) = '{1@2025-01-01T00:00:00Z=5, 2@2025-01-02T00:00:00Z}', '_journey_add_mark to a finished journey');
 -- whose bytes, taken for a state, would name a length of gigabytes
@@ -91,6 +107,13 @@ SELECT is(_pack_final(_pack_add_event(p, 8, 1, '2025-01-01'))::text, (SELECT jou
 FROM (SELECT _pack_add_journey(NULL, 7, '{1@2025-01-01T00:00:00Z}') AS p) t;
 SELECT is(entered(_funnel_add_journey(f, '{1@2025-01-01T00:00:00Z}', l, as_of), 'a'), entered(f, 'a') + 1, '_funnel_add_journey to a finished summary') FROM (SELECT f FROM truth WHERE kind = 'plain') t, defined;
 SELECT is(visits(_velocity_add_journey(v, '{1@2025-01-01T00:00:00Z}', l, as_of), 'a'), visits(v, 'a') + 1, '_velocity_add_journey to a finished summary') FROM (SELECT v FROM truth WHERE kind = 'visits') t, defined;
+SELECT is(ARRAY[subjects(c), started(c), breached(c)], ARRAY[subjects(b) + 1, started(b) + 1, breached(b) + 1], '_breach_add_journey to a finished summary')
+FROM (SELECT b, _breach_add_journey(b, '{1@2025-01-01T00:00:00Z}', s, as_of) AS c FROM truth, defined WHERE kind = 'clocks') t;
+SELECT is(ARRAY[subjects(c), started(c), breached(c)], ARRAY[subjects(b) + 2, started(b) + 2, breached(b) + 2], '_breach_add_pack to a finished summary')
+FROM (SELECT b, _breach_add_pack(b, (SELECT journey_pack(n, 1, '2025-01-01 00:00+00') FROM generate_series(1, 2) n), s, as_of) AS c FROM truth, defined WHERE kind = 'clocks') t;
+-- but not under another SLA, or at another time
+SELECT throws_ok($$ SELECT _breach_add_journey(b, '{1@2025-01-01T00:00:00Z}', sla('other', start => '{a}', stop => '{b}', target => '1 hour'), as_of) FROM truth, defined WHERE kind = 'clocks' $$, 'RV001', NULL, 'another SLA');
+SELECT throws_ok($$ SELECT _breach_add_journey(b, '{1@2025-01-01T00:00:00Z}', s, as_of + interval '1 microsecond') FROM truth, defined WHERE kind = 'clocks' $$, 'RV002', NULL, 'another time');
 -- an aggregate of somebody else's, with an initial value, or with another transition
 CREATE AGGREGATE pg_temp.since_birth(int, timestamptz) (SFUNC = _journey_add_mark, STYPE = journey, INITCOND = '{9@2000-01-01T00:00:00Z}', FINALFUNC = _journey_final);
 SELECT ok((SELECT pg_temp.since_birth(mark, at) FROM events) = (SELECT rollup(j) FROM (SELECT '{9@2000-01-01T00:00:00Z}'::journey AS j UNION ALL SELECT journey(mark, at) FROM events) t), 'an initial value is a state');

@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(29);
+SELECT plan(42);
 
 -- Journeys
 CREATE TEMP TABLE long AS SELECT journey(1 + i % 3, '2025-01-01'::timestamptz + i * interval '1 minute') AS j FROM generate_series(1, 100000) i;
@@ -22,6 +22,7 @@ SELECT throws_ok($$ SELECT journey_pack(7, 1, '2025-01-01'::timestamptz + i * in
 SELECT throws_ok($$ SELECT ('{' || string_agg('1@2025-01-01T00:00:00.' || lpad(i::text, 6, '0') || 'Z', ',') || ', 1@2025-01-01T00:00:01Z, 1@2025-01-01T00:00:01.' || string_agg('5Z, 1@2025-01-01T00:00:01.5', '') FILTER (WHERE i < 50000) || 'Z}')::journey
                     FROM generate_series(0, 999999) i $$, '54000', 'a journey holds at most 1048576 marks', 'also as text');
 SELECT lives_ok($$ SELECT journey(1, '2025-01-01'::timestamptz + (i % 1048576) * interval '1 second') FROM generate_series(1, 1100000) i $$, 'repetitions do not count');
+SELECT is(ARRAY[subjects(b), started(b), running(b)], ARRAY[1, 1, 1]::bigint[], 'one clock, however often it is started') FROM (SELECT sla_breach(j, sla('s', start => '{a}', stop => '{b}', target => '1000 hours'), '2025-01-20') AS b FROM longest) t;
 DROP TABLE longest;
 
 -- 64 steps, everything at one instant: tied marks are read in stage order, so the last step is reached
@@ -33,6 +34,23 @@ FROM (SELECT skip, funnel_conversion(j, lifecycle('tied', stages => names, skip 
 SELECT is((SELECT count(*) FROM stages(f) WHERE entered = 1), 1::bigint, 'strictly later is only one of them, ' || skip)
 FROM (SELECT skip, funnel_conversion(j, lifecycle('tied', stages => names, skip => skip, times => 'increasing'), '2025-01-02') AS f FROM tied, unnest('{any, strict}'::text[]) skip GROUP BY skip) t ORDER BY skip;
 SELECT is(current_stage(j, lifecycle('tied', stages => names), '2025-01-01'), 's64', 'and the current stage is the last') FROM tied;
+
+-- Clocks: 100,000 marks that start, pause and resume one clock, or start and stop a third as many
+SELECT results_eq($$ SELECT elapsed, paused FROM long, sla_clocks(j, sla('s', start => '{a}', stop => '{b}', pause => '{c}', resume => '{d}', marks => '{a=2, b=9, c=3, d=1}', target => '10000 hours'), '2025-03-11 10:40') $$,
+    $$ SELECT interval '66666 minutes', interval '33333 minutes' $$, 'one clock of 33,333 pauses');
+SELECT is((SELECT ARRAY[count(*), count(DISTINCT clock_no), sum(extract(epoch FROM elapsed))::bigint] FROM long, sla_clocks(j, sla('s', start => '{a}', stop => '{b}', marks => '{a=1, b=2}', target => '1 hour', reopen => 'restart'), '2026-01-01')), ARRAY[33333, 33333, 33333 * 60]::bigint[], '33,333 clocks');
+SELECT is((SELECT ARRAY[started(b), met(b)] FROM (SELECT sla_breach(j, sla('s', start => '{a}', stop => '{b}', marks => '{a=1, b=2}', target => '1 hour', reopen => 'restart'), '2026-01-01') AS b FROM long) t), ARRAY[33333, 33333]::bigint[], 'in a summary');
+
+-- Definitions: 1,024 policies, 65,536 values, 100,000 dates
+CREATE TEMP TABLE large AS
+SELECT (SELECT sla(array_agg(sla('s', start => '{a}', stop => '{b}', segment => '{c}', target => i * interval '1 hour', segments => ARRAY[i]))) FROM generate_series(1::bigint, 1024) i) AS policies,
+       (SELECT sla('s', start => '{a}', stop => '{b}', segment => '{c}', target => '1 hour', segments => array_agg(i)) FROM generate_series(1::bigint, 65536) i) AS segments,
+       (SELECT business_calendar('c', 'UTC', '{mon-sun 00:00-24:00}', holidays => array_agg('1900-01-01'::date + 2 * i)) FROM generate_series(0, 99999) i) AS dates;
+SELECT ok(policies::text::sla = policies AND segments::text::sla = segments AND dates::text::business_calendar = dates, 'as text and back') FROM large;
+SELECT is((SELECT ARRAY[count(*), sum(started), max(policy_no) FILTER (WHERE breached = 1), max(policy_no) FILTER (WHERE running = 1)] FROM policies(b)), ARRAY[1024, 1024, 48, 1024]::numeric[], '1,024 policies: those of up to 48 hours are breached after 49')
+FROM (SELECT sla_breach(j, policies, '2025-03-03 01:00') AS b FROM large, (SELECT ('{1@2025-03-01T00:00:00Z, 3@2025-03-01T00:00:00Z=' || i || '}')::journey AS j FROM generate_series(1, 1024) i) h GROUP BY large.policies) t;
+SELECT is((SELECT count(*) FROM sla_clocks('{1@2025-03-01T00:00:00Z, 3@2025-03-01T00:00:00Z=65536}', segments, '2025-03-02')) - (SELECT count(*) FROM sla_clocks('{1@2025-03-01T00:00:00Z, 3@2025-03-01T00:00:00Z=65537}', segments, '2025-03-02')), 1::bigint, '65,536 segments, and no other') FROM large;
+SELECT is(business_time(dates, '1900-01-01', '1900-01-01'::timestamptz + interval '200000 days'), 100000 * interval '24 hours', '100,000 holidays') FROM large;
 
 -- Packs
 CREATE TEMP TABLE parts AS
@@ -56,6 +74,15 @@ SELECT ok((SELECT size FROM sizes WHERE n = 4096) <= 64 * 1024, '4,096 exact dur
 SELECT ok((SELECT max(size) FROM sizes WHERE n > 4096) <= 16 * 1024, 'binned: at most 16 KB a stage, are ' || (SELECT max(size) FROM sizes WHERE n > 4096));
 SELECT is((SELECT array_agg(visits(v, 'a') ORDER BY n) FROM sizes), '{5000,5000,5000,60000}', 'nobody is forgotten');
 SELECT is((SELECT rollup(v)::text FROM (SELECT v FROM sizes ORDER BY n) t), (SELECT rollup(v)::text FROM (SELECT v FROM sizes ORDER BY n DESC) t), 'merged in any order');
+CREATE FUNCTION pg_temp.breach(durations int, step interval) RETURNS breach_summary LANGUAGE SQL AS $$
+    SELECT sla_breach(j, sla('one', start => '{a}', stop => '{b}', target => '1 microsecond'), '2200-01-01')
+    FROM (SELECT ('{1@2000-01-01T00:00:00Z, 2@' || to_char('2000-01-01 00:00:00.000002'::timestamp + (i % $1) * $2 + ((i * 7919) % 1000000) * interval '1 microsecond' * ($1 > 4096)::int, 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z}')::journey AS j FROM generate_series(1, greatest($1, 5000)) i) t $$;
+CREATE TEMP TABLE breach_sizes AS SELECT n, b, pg_column_size(b::text::breach_summary) AS size FROM (SELECT n, pg_temp.breach(n, '1 day 00:00:07.123457') AS b FROM unnest('{1, 4096, 4097, 60000}'::int[]) n) t;
+SELECT ok((SELECT size FROM breach_sizes WHERE n = 4096) <= 2 * 64 * 1024, '4,096 exact durations, elapsed and overdue: at most 128 KB a policy, are ' || (SELECT size FROM breach_sizes WHERE n = 4096));
+SELECT ok((SELECT max(size) FROM breach_sizes WHERE n > 4096) <= 2 * 16 * 1024, 'binned: at most 32 KB a policy, are ' || (SELECT max(size) FROM breach_sizes WHERE n > 4096));
+SELECT is((SELECT array_agg(ARRAY[started(b), breached(b)] ORDER BY n) FROM breach_sizes), '{{5000,5000},{5000,5000},{5000,5000},{60000,60000}}', 'every clock is counted');
+SELECT is((SELECT rollup(b)::text FROM (SELECT b FROM breach_sizes ORDER BY n) t), (SELECT rollup(b)::text FROM (SELECT b FROM breach_sizes ORDER BY n DESC) t), 'breaches merged in any order');
+SELECT cmp_ok(abs(extract(epoch FROM elapsed_quantile(b, 0.5)) / extract(epoch FROM 30000 * interval '1 day 00:00:07.123457') - 1), '<=', 0.0101, 'a binned median is within 1 %') FROM breach_sizes WHERE n = 60000;
 
 SELECT * FROM finish();
 ROLLBACK;
