@@ -63,10 +63,32 @@ function heavy(rnd, emit) {
   }
 }
 
+// (sla) A help desk: created 1, waiting for the customer 2, answered 3, replied 4, reopened 5; some four marks a ticket.
+function tickets(rnd, emit, end) {
+  let mark = 1;
+  for (let t = Math.floor(rnd() * end); t < end; ) {
+    emit(mark, t);
+    const dice = rnd();
+    if (mark === 4) {
+      if (dice >= 0.1) return;
+      mark = 5;
+      t += delay(rnd, 3 * DAY, 1.1);
+    } else if (dice < 0.05) return; // nobody replies, or the customer never answers
+    else if (mark === 2) {
+      mark = 3;
+      t += delay(rnd, DAY, 1.3);
+    } else {
+      mark = dice < 0.52 ? 2 : 4;
+      t += delay(rnd, 0.6 * DAY, 1.3);
+    }
+  }
+}
+
 export const SHAPES = {
   a: { subjects: 1_500_000, stages: 8, within: 120 * DAY, seed: 11, years: 2, make: funnel },
   b: { subjects: 1_000_000, stages: 4, within: DAY, seed: 22, years: 2, make: shop },
   c: { subjects: 10_000, stages: 8, within: 10 * DAY, seed: 33, years: 4, make: heavy },
+  sla: { subjects: 1_500_000, seed: 44, years: 2, make: tickets },
 };
 
 /** Writes `subject,mark,at` in order of time to a file; returns the number of rows. */

@@ -92,6 +92,7 @@ class DuckDB {
   close = async () => this.connection.closeSync();
 }
 
-export async function open(files) {
-  return { pg: new PostgreSQL(), ch: new ClickHouse(`${files}/clickhouse`), duck: await DuckDB.open() };
+/** PostgreSQL alone, or with the others, which must be installed. */
+export async function open(files, others) {
+  return { pg: new PostgreSQL(), ...(others && { ch: new ClickHouse(`${files}/clickhouse`), duck: await DuckDB.open() }) };
 }

@@ -2,119 +2,20 @@
 import { rmSync } from 'node:fs';
 import { generate } from './data.mjs';
 import { open } from './engines.mjs';
-import { clickhouse, describe, duckdb, fold, hand, load, packs, revacct } from './statements.mjs';
-
-const SCALE = Number(process.env.SCALE || 1);
-const ROUNDS = Math.max(5, Number(process.env.ROUNDS || 5));
-const FILES = process.env.BENCH_FILES;
-
-const note = (text) => process.stderr.write(`${text}\n`);
-const median = (times) => times.slice().sort((x, y) => x - y)[Math.floor(times.length / 2)];
-const ms = (t) => (t < 10 ? t.toFixed(1) : Math.round(t).toLocaleString('en')) + ' ms';
-const least = (statement) => Math.min(...statement.times);
-const kb = (bytes) => (bytes < 1024 ? `${bytes} B` : `${(bytes / 1024).toFixed(1)} kB`);
-const mb = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
-const ratio = (r) => (r < 0.4 ? `1/${(1 / r).toFixed(1)}` : r.toFixed(2));
-
-const table = []; // rows of the table of ratios
-const verdict = (value, target) => (value <= target * 1.0005 ? 'yes' : `no: ${(value / target).toFixed(2)} × the target`);
-
-/** Two measured statements: the ratio of their medians, and beside it of their least times, which noise reaches least. */
-function compare(shape, what, ours, other, theirs, target) {
-  const r = ours.ms / theirs.ms;
-  const goal = target === undefined ? ['', ''] : [`≤ ${target < 0.4 ? `1/${1 / target}` : target}`, verdict(r, target)];
-  table.push([shape, what, ms(ours.ms), other, ms(theirs.ms), ratio(r), ratio(least(ours) / least(theirs)), ...goal]);
-}
-/** A figure that has a limit by itself, or as a part of another figure. */
-function limit(shape, what, ours, target, show, other = '', theirs = 1) {
-  const part = other ? [show(theirs), (ours / theirs).toFixed(3)] : ['', ''];
-  table.push([shape, what, show(ours), other, ...part, '', `≤ ${other ? target : show(target)}`, verdict(ours / theirs, target)]);
-}
-function print(head, rows) {
-  console.log(`\n| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|`);
-  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
-}
-
-// ---- measuring -------------------------------------------------------------------------------------------------------
-
-/** Statements that answer one question: { what, engine, sql, settings, variant, agree }. `agree` names those whose answers must be equal. */
-function statement(engine, what, agree, variants) {
-  return Object.entries(variants).map(([variant, v]) => ({ engine, what, agree, variant, times: [], ...v }));
-}
-
-/** One run of each, whose answers must agree; then rounds in which the engines take turns. Hopeless variants are dropped early. */
-async function measure(statements) {
-  const answers = {};
-  for (const s of statements) {
-    const { answer, ms: t } = await s.engine.run(s.sql, s.settings);
-    s.first = t;
-    if (!s.agree) continue;
-    // of velocity the counts: our median knows of open visits, theirs does not; it is checked apart
-    const text = s.agree === 'velocity' ? answer.replace(/^(\d+,\d+,\d+).*$/gm, '$1') : answer;
-    answers[s.agree] ??= { text, by: s };
-    if (text !== answers[s.agree].text)
-      throw new Error(`${s.agree}: answers differ\n${answers[s.agree].by.what}, ${answers[s.agree].by.variant}:\n${answers[s.agree].text}\n${s.what}, ${s.variant}:\n${text}`);
-  }
-  // Of several ways to ask the same, those that are quick or not far from the best so far go on.
-  const sofar = (s) => Math.min(s.first, ...s.times);
-  const worthwhile = (all, factor) =>
-    all.filter((s) => s.keep || sofar(s) < 250 || sofar(s) <= factor * Math.min(...all.filter((o) => o.what === s.what).map(sofar)));
-  let running = worthwhile(statements, 3);
-  for (let round = 0; round < ROUNDS; round++) {
-    const queues = Object.values(groupBy(running));
-    for (let i = 0; queues.some((q) => i < q.length); i++)
-      for (const queue of queues) if (queue[i]) queue[i].times.push((await queue[i].engine.run(queue[i].sql, queue[i].settings)).ms);
-    if (round === 0) running = worthwhile(running, 1.7);
-    note(`  round ${round + 1} of ${ROUNDS}`);
-  }
-  const best = {};
-  for (const s of running) {
-    s.ms = median(s.times);
-    if (!(s.what in best) || s.ms < best[s.what].ms) best[s.what] = s;
-  }
-  return best;
-}
-function groupBy(statements) {
-  const groups = {};
-  for (const s of statements) (groups[s.engine.name] ??= []).push(s);
-  return groups;
-}
-
-async function all(engine, statements) {
-  let total = 0;
-  for (const sql of statements) total += (await engine.run(sql)).ms;
-  return total;
-}
-
-/** Every statement for the last table; of PostgreSQL's, the plan as a row of nodes. */
-async function explain(label, statements) {
-  for (const s of statements) {
-    const range = s.ms ? `${ms(least(s))} – ${ms(Math.max(...s.times))}` : 'too slow to go on';
-    const row = [label, s.what, s.variant, s.ms ? ms(s.ms) : `(${ms(s.first)})`, range, ''];
-    if (s.ms && s.engine.name === 'PostgreSQL') {
-      const { answer } = await s.engine.run(`EXPLAIN (${s.ms < 10_000 ? 'ANALYZE, ' : ''}COSTS OFF${s.ms < 10_000 ? ', TIMING OFF, SUMMARY OFF' : ''}) ${s.sql}`, s.settings);
-      const nodes = [...answer.matchAll(/(?:^|->  )([A-Z][A-Za-z -]*?)(?: on| using|  ?\(|$)/gm)].map((m) => m[1]);
-      row[5] = nodes.filter((node, n) => node !== nodes[n - 1]).join(' ← ');
-      for (const [text, pattern] of [['workers', /Workers (?:Launched|Planned): (\d+)/g], ['batches', /Batches: (\d+)/g]]) {
-        const found = [...answer.matchAll(pattern)].map((m) => m[1]);
-        if (found.length) row[5] += `; ${text} ${found.join(', ')}`;
-      }
-    }
-    details.push(row);
-  }
-}
+import {
+  all, compare, details, explain, FILES, kb, least, limit, mb, measure, median, ms, note, number, overPacks, packLayouts, print, remarks, ROUNDS, SCALE, statement,
+  table,
+} from './measure.mjs';
+import { business } from './sla.mjs';
+import { clickhouse, describe, duckdb, fold, hand, load, revacct } from './statements.mjs';
 
 // ---- one shape -------------------------------------------------------------------------------------------------------
-
-const details = [];
-const remarks = [];
 
 async function bench(name, { pg, ch, duck }) {
   const shape = describe(name);
   const file = `${FILES}/${name}.csv`;
   note(`(${name}) generating and loading`);
   const events = generate(name, SCALE, file);
-  const number = async (sql) => Number((await pg.run(sql)).answer);
   await pg.run(`CREATE SCHEMA ${name}`);
   await pg.run(`ALTER DATABASE postgres SET search_path = ${name}, revacct, public`);
   await pg.reconnect();
@@ -131,18 +32,9 @@ async function bench(name, { pg, ch, duck }) {
   const foldCh = await all(ch, fold.ch);
   const foldDuck = await all(duck, fold.duck);
   await all(duck, [fold.duckByStage(shape)]);
-  await pg.run('CREATE TABLE sample AS SELECT journey_pack(subject, mark, ts) p FROM events WHERE subject <= (SELECT max(subject) / 50 FROM events)');
-  const bytes = (await number('SELECT pg_column_size(p) FROM sample')) / (await number('SELECT subject_count(p) FROM sample'));
-  const layouts = {};
-  for (const [size, storage] of [[7400, 'inline'], [7400, 'default'], [60_000, 'external'], [500_000, 'external']]) {
-    const per = Math.max(1, Math.floor(size / bytes));
-    const t = `packs_${Object.keys(layouts).length}`;
-    const took = await all(pg, packs(t, per, storage));
-    layouts[`${per} subjects a pack, ${storage}`] = { table: t, took };
-  }
+  const layouts = await packLayouts(pg);
   rmSync(file);
 
-  const overPacks = (make) => Object.fromEntries(Object.entries(layouts).map(([n, l]) => [n, { sql: make('pack', l.table) }]));
   const over = (make) => ({ '': { sql: make('journey', 'journeys') } });
   const funnel = (lifecycle) => (column, from) => revacct.funnel(lifecycle, shape, column, from);
   const velocity = (column, from) => revacct.velocity(shape, column, from);
@@ -150,12 +42,12 @@ async function bench(name, { pg, ch, duck }) {
   const statements = [
     ...statement(pg, 'count(*) of journeys', null, { '': { sql: 'SELECT count(*) FROM journeys' } }),
     ...statement(pg, 'count(journey)', null, { '': { sql: 'SELECT count(journey) FROM journeys' } }),
-    ...statement(pg, 'funnel, packs', 'funnel', overPacks(funnel(shape.strict))),
+    ...statement(pg, 'funnel, packs', 'funnel', overPacks(layouts, funnel(shape.strict))),
     ...statement(pg, 'funnel, journeys', 'funnel', over(funnel(shape.strict))),
     ...statement(pg, 'funnel, raw events', 'funnel', revacct.raw(shape)).map((s) => ({ ...s, keep: true })),
-    ...statement(pg, 'default funnel, packs', 'default funnel', overPacks(funnel(shape.impute))),
+    ...statement(pg, 'default funnel, packs', 'default funnel', overPacks(layouts, funnel(shape.impute))),
     ...statement(pg, 'default funnel, journeys', 'default funnel', over(funnel(shape.impute))),
-    ...statement(pg, 'velocity, packs', 'velocity', overPacks(velocity)),
+    ...statement(pg, 'velocity, packs', 'velocity', overPacks(layouts, velocity)),
     ...statement(pg, 'velocity, journeys', 'velocity', over(velocity)),
     ...statement(pg, 'funnel, SQL by hand', 'funnel', hand.funnel(shape)),
     ...statement(pg, 'velocity, SQL by hand', 'velocity', hand.velocity(shape)),
@@ -186,9 +78,9 @@ async function bench(name, { pg, ch, duck }) {
   compare(label, 'velocity over journeys', t('velocity, journeys'), 'DuckDB, quantile over lead()', t('velocity, DuckDB'), 1 / 4);
   compare(label, 'funnel from raw events', t('funnel, raw events'), 'ClickHouse, raw events', t('funnel, ClickHouse, ledger'), 1);
 
-  const size = (tables) => number(`SELECT sum(pg_relation_size(oid) + CASE WHEN reltoastrelid <> 0 THEN pg_relation_size(reltoastrelid) ELSE 0 END)
+  const size = (tables) => number(pg, `SELECT sum(pg_relation_size(oid) + CASE WHEN reltoastrelid <> 0 THEN pg_relation_size(reltoastrelid) ELSE 0 END)
     FROM pg_class WHERE relnamespace = '${name}'::regnamespace AND relname = '${tables}'`);
-  const heap = await number(`SELECT pg_relation_size('${name}.events')`);
+  const heap = await number(pg, `SELECT pg_relation_size('${name}.events')`);
   limit(label, 'size of packs', await size(packed.table), 0.12, mb, 'heap of events', heap);
   limit(label, 'size of journeys', await size('journeys'), 0.27, mb, 'heap of events', heap);
 
@@ -212,7 +104,7 @@ async function bench(name, { pg, ch, duck }) {
 
   await explain(label, statements);
 
-  if (name === 'a') await limits(pg, shape, number);
+  if (name === 'a') await limits(pg, shape);
   if (!process.env.KEEP) await pg.run(`DROP SCHEMA ${name} CASCADE`);
   await ch.run(`DROP DATABASE ${name}`);
   await duck.run('USE main');
@@ -230,7 +122,7 @@ async function checkMedians(shape, pg, duck) {
 
 // ---- limits that need no other engine --------------------------------------------------------------------------------
 
-async function limits(pg, shape, number) {
+async function limits(pg, shape) {
   note('limits');
   // Stage b, left in every way there is after random times; what is left for goes on for a second: only b is large.
   const ways = `lifecycle('ways', stages => '{a,b,c,d}', won => 'w', lost => '{l}', no_decision => '{n}', recycled => '{r}', churned => '{x}')`;
@@ -246,9 +138,9 @@ async function limits(pg, shape, number) {
     ['one stage while exact, the worst: 4,096 random durations, 200 times each exit', 64, 4096, random, exits, 200],
     ['one stage once binned: 20,000 durations from 1 µs to 10 years, one exit', 16, 20000, wide, '3', 1],
     ['one stage once binned, the worst: the same, 20 times each exit', 16, 20000, wide, exits, 20],
-  ]) limit('', what, await number(summary(...data)), target * 1024, kb);
-  limit('(a)', 'one stage of the velocity summary above', await number(`SELECT pg_column_size(stage_velocity(journey, ${shape.impute}, ${shape.asOf})) / ${shape.visited} FROM journeys`), 16 * 1024, kb);
-  limit('(a)', 'one stage of the funnel summary above', await number(`SELECT pg_column_size(funnel_conversion(journey, ${shape.strict}, ${shape.asOf})) / ${shape.k} FROM journeys`), 16 * 1024, kb);
+  ]) limit('', what, await number(pg, summary(...data)), target * 1024, kb);
+  limit('(a)', 'one stage of the velocity summary above', await number(pg, `SELECT pg_column_size(stage_velocity(journey, ${shape.impute}, ${shape.asOf})) / ${shape.visited} FROM journeys`), 16 * 1024, kb);
+  limit('(a)', 'one stage of the funnel summary above', await number(pg, `SELECT pg_column_size(funnel_conversion(journey, ${shape.strict}, ${shape.asOf})) / ${shape.k} FROM journeys`), 16 * 1024, kb);
 
   // 100,000 marks at one instant, 64 steps: each mark of one step, or every mark of every step.
   await pg.run(`CREATE TABLE instant AS SELECT journey(1 + g % 64, '2024-01-01', g) j FROM generate_series(1, 100000) g`);
@@ -293,17 +185,19 @@ async function limits(pg, shape, number) {
 
 // ---- all -------------------------------------------------------------------------------------------------------------
 
-const engines = await open(FILES);
+const shapes = (process.env.SHAPES || 'a,b,c,sla').split(',');
+const engines = await open(FILES, shapes.some((name) => name !== 'sla'));
 await engines.pg.run('CREATE EXTENSION revacct');
 const versions = [];
 for (const engine of Object.values(engines)) versions.push(await engine.version());
-for (const name of (process.env.SHAPES || 'a,b,c').split(',')) await bench(name, engines);
+for (const name of shapes) await (name === 'sla' ? business(engines.pg) : bench(name, engines));
 for (const engine of Object.values(engines)) await engine.close();
 
 console.log(`revacct beside ${versions.join(', ')}; scale ${SCALE}, median of ${ROUNDS} rounds in which the engines took turns, warm, two processors each.
-(a) 1.5 M subjects, 6.2 M events, 8 stages; (b) 1 M subjects × 4 events, 24 h; (c) 10,000 subjects × 400 events. All answers were equal.`);
+(a) 1.5 M subjects, 6.2 M events, 8 stages; (b) 1 M subjects × 4 events, 24 h; (c) 10,000 subjects × 400 events; (sla) 1.5 M tickets, 5.8 M events,
+and business time between 1 M pairs of instants. All answers were equal.`);
 print(['shape', 'what', 'time or size', 'compared with', 'its', 'ratio', 'of the least times', 'target', 'reached'], table);
-console.log('\nFolding, and after how many queries it pays:');
-print(['shape', 'into', 'once', 'a query then', 'pays after'], remarks);
+if (remarks.length) console.log('\nFolding, and after how many queries it pays:');
+if (remarks.length) print(['shape', 'into', 'once', 'a query then', 'pays after'], remarks);
 console.log('\nEvery statement, as many ways as were tried:');
 print(['shape', 'what', 'how', 'median', 'least – most', 'plan'], details);
