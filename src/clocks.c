@@ -218,7 +218,7 @@ reconsider(ClockRun *run, TimestampTz at)
 }
 
 /* Bring the open clock up to an instant, with the changes of policy on the way and at it. */
-static void
+static inline void
 advance(ClockRun *run, TimestampTz at)
 {
 	const Sla  *sla = run->sla;
@@ -685,9 +685,9 @@ clock_is_beyond_horizon(const ClockRun *run, const Clock *clock)
 	const Policy *policy = policy_of(run, clock);
 	TimestampTz	  due_at;
 
-	if (policy->open == NULL)
+	if (policy->open == NULL || policy->open->known_to == DT_NOEND)
 		return false;
-	if (is_beyond_horizon(policy->open->calendar, clock->ended_at))
+	if (clock->ended_at >= policy->open->known_to && is_beyond_horizon(policy->open->calendar, clock->ended_at))
 		return true;
 	return clock->end == END_NONE && !clock->breached && !clock->paused &&
 		   add_time(policy, clock->ended_at, Max(clock->target - clock->elapsed, 0), &due_at) &&

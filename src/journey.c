@@ -171,7 +171,7 @@ put_mark(uint8 *out, const Mark *mark, uint64 distance, bool extras)
 }
 
 /* Read a mark's lead, id and distance. */
-static inline uint64
+static pg_attribute_always_inline uint64
 read_lead(ByteReader *reader, int32 *mark)
 {
 	uint8  lead = read_byte(reader);

@@ -25,6 +25,9 @@
 /* When a backend keeps more than this, it forgets what is laid out, and lays out again what is asked for. */
 #define CACHE_BYTES ((Size) 256 * 1024 * 1024)
 
+/* No local clock is off from UTC by so much. */
+#define MAX_OFFSET ((int64) 2 * USECS_PER_DAY)
+
 #define MAX_INTERVALS (16 * 1024 * 1024)
 #define FIRST_INTERVALS 50000 /* about so many are laid out at first, if less than four years are less */
 
@@ -564,6 +567,40 @@ ensure(OpenTime *open, TimestampTz from, TimestampTz to)
 }
 
 /*
+ * The horizon
+ */
+
+/* An instant before which none is beyond the horizon of a calendar. */
+static TimestampTz
+known_before(const Calendar *calendar)
+{
+	TimestampTz known = calendar->kind != CALENDAR_HOURS || calendar->known_until == DATEVAL_NOEND
+							? DT_NOEND
+							: ((int64) calendar->known_until + 1) * USECS_PER_DAY - MAX_OFFSET;
+
+	for (int i = 0; i < calendar->part_count; i++)
+		known = Min(known, known_before(calendar->parts[i]));
+	return known;
+}
+
+/* Is the local date of an instant one whose holidays are not known? */
+bool
+is_beyond_horizon(const Calendar *calendar, TimestampTz at)
+{
+	int64 next_day;
+
+	for (int i = 0; i < calendar->part_count; i++)
+		if (is_beyond_horizon(calendar->parts[i], at))
+			return true;
+	if (calendar->kind != CALENDAR_HOURS || calendar->known_until == DATEVAL_NOEND)
+		return false;
+	next_day = ((int64) calendar->known_until + 1) * USECS_PER_DAY;
+	if (at < next_day - MAX_OFFSET || at >= next_day + MAX_OFFSET)
+		return at >= next_day;
+	return at + offset_at(calendar, at) >= next_day;
+}
+
+/*
  * What a backend keeps
  */
 
@@ -619,6 +656,7 @@ new_open_time(const void *bytes, Size length, MemoryContext parent)
 	open->edge_low = FIRST_EDGE;
 	open->edge_high = LAST_EDGE;
 	widen_edges(open->calendar, &open->edge_low, &open->edge_high);
+	open->known_to = known_before(open->calendar);
 	forget_layout(open);
 	MemoryContextSwitchTo(old_context);
 	/* only what is whole outlives an error */
@@ -958,24 +996,6 @@ next_interval(OpenTime *open, TimestampTz at, TimestampTz until, TimestampTz *op
 	}
 	*closes = Min(*closes, until);
 	return true;
-}
-
-/* Is the local date of an instant one whose holidays are not known? */
-bool
-is_beyond_horizon(const Calendar *calendar, TimestampTz at)
-{
-	int64 next_day;
-
-	for (int i = 0; i < calendar->part_count; i++)
-		if (is_beyond_horizon(calendar->parts[i], at))
-			return true;
-	if (calendar->kind != CALENDAR_HOURS || calendar->known_until == DATEVAL_NOEND)
-		return false;
-	next_day = ((int64) calendar->known_until + 1) * USECS_PER_DAY;
-	/* No clock is off by two days. */
-	if (at < next_day - 2 * USECS_PER_DAY || at >= next_day + 2 * USECS_PER_DAY)
-		return at >= next_day;
-	return at + offset_at(calendar, at) >= next_day;
 }
 
 /*

@@ -31,6 +31,7 @@ typedef struct OpenTime
 	/* What repeats: one period after edge_high is like the next, one before edge_low like the one before. */
 	TimestampTz	  edge_low;
 	TimestampTz	  edge_high;
+	TimestampTz	  known_to;		 /* before this no instant is beyond the horizon */
 	bool		  kept;			 /* for good, by the backend */
 	MemoryContext context;		 /* of everything; */
 	MemoryContext array_context; /* of intervals and bucket */
