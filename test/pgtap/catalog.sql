@@ -7,7 +7,9 @@ SELECT plan(52);
 CREATE TEMP VIEW members AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
 FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-WHERE e.extname = 'revacct' AND d.deptype = 'e';
+WHERE e.extname = 'revacct' AND d.deptype = 'e'
+  -- from PostgreSQL 17 on, the row type of a table is a member beside its table
+  AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.oid = d.objid AND t.typtype = 'c'));
 CREATE TEMP VIEW functions AS
 SELECT p.*, p.oid::regprocedure::text AS signature
 FROM pg_proc p JOIN members m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
