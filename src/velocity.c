@@ -151,7 +151,9 @@ take_business_time(VelocityRun *velocity, const Visit *visit)
 
 		if (age == duration)
 			return;
-		add_entry(velocity, age, block, SLOT_LATE_ENTRY);
+		/* who has no business time before is there from the start */
+		if (age > 0)
+			add_entry(velocity, age, block, SLOT_LATE_ENTRY);
 	}
 	add_entry(velocity, duration, block, slot_of(visit->exit));
 }
