@@ -38,12 +38,6 @@ add_time(const Policy *policy, TimestampTz at, int64 amount, TimestampTz *result
 	return !pg_add_s64_overflow(at, amount, result) && IS_VALID_TIMESTAMP(*result);
 }
 
-static const Policy *
-policy_of(const ClockRun *run, const Clock *clock)
-{
-	return &run->sla->policies[clock->policy];
-}
-
 /*
  * The account of a clock
  */
@@ -571,27 +565,6 @@ run_clocks(ClockRun *run, History *history)
  * Questions about a clock, for end_clock
  */
 
-ClockStatus
-clock_status(const Clock *clock)
-{
-	if (clock->breached)
-		return CLOCK_BREACHED;
-	if (clock->end == END_STOP)
-		return CLOCK_MET;
-	if (clock->end != END_NONE)
-		return CLOCK_CANCELLED;
-	return clock->paused ? CLOCK_PAUSED : CLOCK_RUNNING;
-}
-
-bool
-clock_is_at_risk(const ClockRun *run, const Clock *clock)
-{
-	const Policy *policy = policy_of(run, clock);
-
-	return !clock->breached && clock->end == END_NONE && policy->warning_count > 0 &&
-		   (int128) clock->elapsed * MILLION >= (int128) clock->target * policy->warnings[0];
-}
-
 /*
  * When an amount has elapsed, or will have if nothing happens; false if that is not to be known. Needs details.
  */
@@ -678,18 +651,16 @@ clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at)
 	return clock->end == END_NONE && clock_exceeds(run, clock, clock->target, at);
 }
 
-/* Does the clock, or when it will be due, depend on holidays that are not known? */
+/* Does a clock, or when it will be due, depend on holidays that are not known? For those that may. */
 bool
-clock_is_beyond_horizon(const ClockRun *run, const Clock *clock)
+clock_depends_on_unknown(const ClockRun *run, const Clock *clock)
 {
 	const Policy *policy = policy_of(run, clock);
 	TimestampTz	  due_at;
 
-	if (policy->open == NULL || policy->open->known_to == DT_NOEND)
-		return false;
 	if (clock->ended_at >= policy->open->known_to && is_beyond_horizon(policy->open->calendar, clock->ended_at))
 		return true;
-	return clock->end == END_NONE && !clock->breached && !clock->paused &&
+	return clock_status(clock) == CLOCK_RUNNING &&
 		   add_time(policy, clock->ended_at, Max(clock->target - clock->elapsed, 0), &due_at) &&
 		   is_beyond_horizon(policy->open->calendar, due_at);
 }

@@ -96,14 +96,50 @@ typedef struct ClockRun
 	MemoryContext context; /* where they live */
 } ClockRun;
 
-extern void		   run_clocks(ClockRun *run, History *history);
-extern ClockStatus clock_status(const Clock *clock);
-extern bool		   clock_is_at_risk(const ClockRun *run, const Clock *clock);
-extern bool		   clock_reaches(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
-extern bool		   clock_exceeds(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
-extern bool		   clock_due_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
-extern bool		   clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
-extern bool		   clock_is_beyond_horizon(const ClockRun *run, const Clock *clock);
+extern void run_clocks(ClockRun *run, History *history);
+extern bool clock_reaches(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
+extern bool clock_exceeds(const ClockRun *run, const Clock *clock, int64 amount, TimestampTz *at);
+extern bool clock_due_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
+extern bool clock_breach_at(const ClockRun *run, const Clock *clock, TimestampTz *at);
+extern bool clock_depends_on_unknown(const ClockRun *run, const Clock *clock);
+
+static inline const Policy *
+policy_of(const ClockRun *run, const Clock *clock)
+{
+	return &run->sla->policies[clock->policy];
+}
+
+static inline ClockStatus
+clock_status(const Clock *clock)
+{
+	if (clock->breached)
+		return CLOCK_BREACHED;
+	if (clock->end == END_STOP)
+		return CLOCK_MET;
+	if (clock->end != END_NONE)
+		return CLOCK_CANCELLED;
+	return clock->paused ? CLOCK_PAUSED : CLOCK_RUNNING;
+}
+
+static inline bool
+clock_is_at_risk(const ClockRun *run, const Clock *clock)
+{
+	const Policy *policy = policy_of(run, clock);
+
+	return clock->end == END_NONE && !clock->breached && policy->warning_count > 0 &&
+		   (int128) clock->elapsed * MILLION >= (int128) clock->target * policy->warnings[0];
+}
+
+/* Does the clock, or when it will be due, depend on holidays that are not known? */
+static inline bool
+clock_is_beyond_horizon(const ClockRun *run, const Clock *clock)
+{
+	const OpenTime *open = policy_of(run, clock)->open;
+
+	return open != NULL && open->known_to != DT_NOEND &&
+		   (clock->ended_at >= open->known_to || clock_status(clock) == CLOCK_RUNNING) &&
+		   clock_depends_on_unknown(run, clock);
+}
 
 /* Is a breached clock past its target? Not if the target was smaller when it was breached. */
 static inline bool
