@@ -94,13 +94,44 @@ same_rows(const RowList *a, const RowList *b)
 	return a->count == b->count && (a->count == 0 || memcmp(a->rows, b->rows, sizeof(OpenRow) * a->count) == 0);
 }
 
-static int
-compare_dated(const void *a, const void *b)
+/* By date, for qsort. */
+int
+compare_dates(const void *a, const void *b)
 {
-	DateADT date_a = ((const DatedRows *) a)->date;
-	DateADT date_b = ((const DatedRows *) b)->date;
+	DateADT date_a = *(const DateADT *) a;
+	DateADT date_b = *(const DateADT *) b;
 
 	return (date_a > date_b) - (date_a < date_b);
+}
+
+/* How many of some ascending dates are before a date. */
+int
+dates_before(const DateADT *dates, int count, DateADT date)
+{
+	int low = 0;
+
+	while (low < count)
+	{
+		int middle = (low + count) / 2;
+
+		if (dates[middle] < date)
+			low = middle + 1;
+		else
+			count = middle;
+	}
+	return low;
+}
+
+/* The rows of a date, or NULL. */
+const RowList *
+rows_of_date(const DatedLists *lists, DateADT date)
+{
+	DatedRows  key = {date, {0, NULL}};
+	DatedRows *found = NULL;
+
+	if (lists->count > 0)
+		found = bsearch(&key, lists->dates, lists->count, sizeof(DatedRows), compare_dates);
+	return found != NULL ? &found->list : NULL;
 }
 
 /* Put dated rows in order, one entry a date. */
@@ -111,7 +142,7 @@ unite_dates(DatedLists *lists)
 
 	if (lists->count == 0)
 		return;
-	qsort(lists->dates, lists->count, sizeof(DatedRows), compare_dated);
+	qsort(lists->dates, lists->count, sizeof(DatedRows), compare_dates);
 	for (int i = 0; i < lists->count; i++)
 	{
 		DatedRows *dated = &lists->dates[i];
@@ -127,24 +158,6 @@ unite_dates(DatedLists *lists)
 		unite_rows(&lists->dates[i].list);
 }
 
-static int
-compare_holidays(const void *a, const void *b)
-{
-	DateADT date_a = *(const DateADT *) a;
-	DateADT date_b = *(const DateADT *) b;
-
-	return (date_a > date_b) - (date_a < date_b);
-}
-
-static bool
-has_shift(const Calendar *calendar, DateADT date)
-{
-	DatedRows key = {date, {0, NULL}};
-
-	return calendar->shifts.count > 0 &&
-		   bsearch(&key, calendar->shifts.dates, calendar->shifts.count, sizeof(DatedRows), compare_dated) != NULL;
-}
-
 /* Put holidays in order, once each, without those that a shift beats. */
 static void
 unite_holidays(Calendar *calendar)
@@ -153,10 +166,10 @@ unite_holidays(Calendar *calendar)
 
 	if (calendar->holiday_count == 0)
 		return;
-	qsort(calendar->holidays, calendar->holiday_count, sizeof(DateADT), compare_holidays);
+	qsort(calendar->holidays, calendar->holiday_count, sizeof(DateADT), compare_dates);
 	for (int i = 0; i < calendar->holiday_count; i++)
 		if ((count == 0 || calendar->holidays[count - 1] != calendar->holidays[i]) &&
-			!has_shift(calendar, calendar->holidays[i]))
+			rows_of_date(&calendar->shifts, calendar->holidays[i]) == NULL)
 			calendar->holidays[count++] = calendar->holidays[i];
 	calendar->holiday_count = count;
 }

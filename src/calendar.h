@@ -43,7 +43,7 @@ typedef struct RowList
 
 typedef struct DatedRows
 {
-	DateADT date;
+	DateADT date; /* first, so that dated rows compare like dates */
 	RowList list;
 } DatedRows;
 
@@ -82,12 +82,15 @@ typedef struct Calendar
 	struct Calendar **parts;
 } Calendar;
 
-extern Calendar *decode_calendar_bytes(const void *bytes, Size length, ByteSource source);
-extern void		 check_calendar_bytes(const char *bytes, Size length, ByteSource source);
-extern void		 add_row(RowList *list, int64 opens, int64 closes);
-extern void		 unite_rows(RowList *list);
-extern char		*calendar_text(const void *bytes, Size length);
-extern void		 append_calendar_of_text(StringInfo out, const char *text);
+extern Calendar		 *decode_calendar_bytes(const void *bytes, Size length, ByteSource source);
+extern void			  check_calendar_bytes(const char *bytes, Size length, ByteSource source);
+extern void			  add_row(RowList *list, int64 opens, int64 closes);
+extern void			  unite_rows(RowList *list);
+extern int			  compare_dates(const void *a, const void *b);
+extern int			  dates_before(const DateADT *dates, int count, DateADT date);
+extern const RowList *rows_of_date(const DatedLists *lists, DateADT date);
+extern char			 *calendar_text(const void *bytes, Size length);
+extern void			  append_calendar_of_text(StringInfo out, const char *text);
 
 /* 0 is Monday. */
 static inline int

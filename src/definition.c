@@ -4,7 +4,6 @@
  */
 #include "definition.h"
 
-#include <ctype.h>
 
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
@@ -202,6 +201,39 @@ text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count)
 		result[i] = TextDatumGetCString(elements[i]);
 	}
 	return result;
+}
+
+static int
+compare_mark_ids(const void *a, const void *b)
+{
+	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
+}
+
+/* The mark ids in a list such as "1 5", ascending; -1 if it is none. repeated is one that is named twice, or 0. */
+int
+parse_mark_ids(const char *list, uint16 **marks, int *repeated)
+{
+	int count = 0;
+
+	*marks = palloc(sizeof(uint16) * (strlen(list) / 2 + 1));
+	for (const char *p = skip_space(list); *p; p = skip_space(p))
+	{
+		char *end;
+		long  mark;
+
+		errno = 0;
+		mark = strtol(p, &end, 10);
+		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end && !is_space(*end)))
+			return -1;
+		(*marks)[count++] = (uint16) mark;
+		p = end;
+	}
+	qsort(*marks, count, sizeof(uint16), compare_mark_ids);
+	*repeated = 0;
+	for (int m = 1; m < count; m++)
+		if ((*marks)[m] == (*marks)[m - 1])
+			*repeated = (*marks)[m];
+	return count;
 }
 
 /* A bound of a timestamp range as an instant; one microsecond later if asked, and unbounded if there is none. */

@@ -43,6 +43,7 @@ extern int		   read_word(ByteReader *reader, const char *const *words);
 extern const char *zone_name(const char *name);
 extern pg_tz	  *checked_zone(const char *kind, const char *name, const char *zone);
 
+extern int		   parse_mark_ids(const char *list, uint16 **marks, int *repeated);
 extern TimestampTz range_bound_instant(const RangeBound *bound, bool add_one, TimestampTz unbounded);
 extern char		 **text_array(FunctionCallInfo fcinfo, int argno, const char *option, int *count);
 extern int		   word_index(const char *kind, const char *name, const char *option, const char *word,

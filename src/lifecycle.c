@@ -19,7 +19,6 @@
  */
 #include "lifecycle.h"
 
-#include <ctype.h>
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -621,48 +620,22 @@ word_argument(const Lifecycle *lifecycle, FunctionCallInfo fcinfo, int argno, co
 	return word_index(TYPE_NAME, lifecycle->name, option, text_to_cstring(PG_GETARG_TEXT_PP(argno)), words);
 }
 
-static int
-compare_mark_ids(const void *a, const void *b)
-{
-	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
-}
-
 /* The mark ids in a list such as "1 5". */
 static void
 parse_mark_list(const Lifecycle *lifecycle, Stage *stage, const char *list)
 {
-	const char *p = list;
+	int repeated;
 
-	stage->marks = palloc(sizeof(uint16) * (strlen(list) / 2 + 1));
-	stage->mark_count = 0;
-	for (;;)
-	{
-		char *end;
-		long  mark;
-
-		while (isspace((unsigned char) *p))
-			p++;
-		if (*p == '\0')
-			break;
-		errno = 0;
-		mark = strtol(p, &end, 10);
-		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID ||
-			(*end != '\0' && !isspace((unsigned char) *end)))
-			reject_lifecycle(lifecycle,
-							 psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
-									  stage->name,
-									  MAX_MARK_ID,
-									  list),
-							 "Separate several marks of one stage by spaces.");
-		stage->marks[stage->mark_count++] = (uint16) mark;
-		p = end;
-	}
-	qsort(stage->marks, stage->mark_count, sizeof(uint16), compare_mark_ids);
-	for (int m = 1; m < stage->mark_count; m++)
-		if (stage->marks[m] == stage->marks[m - 1])
-			reject_lifecycle(lifecycle,
-							 psprintf("stage \"%s\" names mark %d twice", stage->name, stage->marks[m]),
-							 NULL);
+	stage->mark_count = parse_mark_ids(list, &stage->marks, &repeated);
+	if (stage->mark_count < 0)
+		reject_lifecycle(lifecycle,
+						 psprintf("marks of stage \"%s\" must be numbers from 1 to %d, not \"%s\"",
+								  stage->name,
+								  MAX_MARK_ID,
+								  list),
+						 "Separate several marks of one stage by spaces.");
+	if (repeated != 0)
+		reject_lifecycle(lifecycle, psprintf("stage \"%s\" names mark %d twice", stage->name, repeated), NULL);
 }
 
 /* One list for each stage; without lists, the stage numbered n is mark n. */

@@ -61,40 +61,12 @@ typedef struct Layout
 	TimestampTz *closes;
 } Layout;
 
-static const RowList *
-rows_of_date(const DatedLists *lists, DateADT date)
-{
-	int low = 0;
-	int high = lists->count;
-
-	while (low < high)
-	{
-		int middle = (low + high) / 2;
-
-		if (lists->dates[middle].date < date)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < lists->count && lists->dates[low].date == date ? &lists->dates[low].list : NULL;
-}
-
 static bool
 is_holiday(const Calendar *calendar, DateADT date)
 {
-	int low = 0;
-	int high = calendar->holiday_count;
+	int place = dates_before(calendar->holidays, calendar->holiday_count, date);
 
-	while (low < high)
-	{
-		int middle = (low + high) / 2;
-
-		if (calendar->holidays[middle] < date)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < calendar->holiday_count && calendar->holidays[low] == date;
+	return place < calendar->holiday_count && calendar->holidays[place] == date;
 }
 
 /* Add what of the rows, which begin on the day itself (0) or the day before (1), lies within the day. */
@@ -178,15 +150,6 @@ usual_rows(const Calendar *calendar, int weekday)
 	return day_rows(&usual, monday + weekday);
 }
 
-static int
-compare_dates(const void *a, const void *b)
-{
-	DateADT date_a = *(const DateADT *) a;
-	DateADT date_b = *(const DateADT *) b;
-
-	return (date_a > date_b) - (date_a < date_b);
-}
-
 /* Every date that a shift, break or holiday names, and the day after each. */
 static void
 collect_special(Layout *layout)
@@ -207,25 +170,6 @@ collect_special(Layout *layout)
 	qsort(dates, count, sizeof(DateADT), compare_dates);
 	layout->special = dates;
 	layout->special_count = count;
-}
-
-/* The index of the first special date that is not before a date. */
-static int
-first_special(const Layout *layout, DateADT date)
-{
-	int low = 0;
-	int high = layout->special_count;
-
-	while (low < high)
-	{
-		int middle = (low + high) / 2;
-
-		if (layout->special[middle] < date)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 /*
@@ -280,7 +224,7 @@ lay_out_piece(Layout *layout, int64 local_from, int64 local_to, int64 offset)
 {
 	DateADT date = (DateADT) floor_div(local_from, USECS_PER_DAY);
 	DateADT last = (DateADT) floor_div(local_to - 1, USECS_PER_DAY);
-	int		special = first_special(layout, date);
+	int		special = dates_before(layout->special, layout->special_count, date);
 
 	for (; date <= last; date++)
 	{

@@ -968,12 +968,6 @@ new_name(Sla *sla, const char *text)
 	return name;
 }
 
-static int
-compare_mark_ids(const void *a, const void *b)
-{
-	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
-}
-
 /* An item such as "replied=20 21". */
 static void
 add_named_marks(Sla *sla, const char *item)
@@ -982,6 +976,7 @@ add_named_marks(Sla *sla, const char *item)
 	const char *p = equals != NULL ? skip_space(equals + 1) : "";
 	char	   *text = equals != NULL ? pnstrdup(item, equals - item) : "";
 	SlaName	   *name;
+	int			repeated;
 
 	while (*text && is_space(text[strlen(text) - 1]))
 		text[strlen(text) - 1] = '\0';
@@ -993,25 +988,13 @@ add_named_marks(Sla *sla, const char *item)
 	if (find_name(sla, text) != NULL)
 		reject_sla(sla, psprintf("mark \"%s\" is named twice", text), NULL);
 	name = new_name(sla, text);
-	name->marks = palloc(sizeof(uint16) * (strlen(p) / 2 + 1));
-	while (*p)
-	{
-		char *end;
-		long  mark;
-
-		errno = 0;
-		mark = strtol(p, &end, 10);
-		if (end == p || errno != 0 || mark < 1 || mark > MAX_MARK_ID || (*end && !is_space(*end)))
-			reject_sla(sla,
-					   psprintf("marks of \"%s\" must be numbers from 1 to %d, not \"%s\"", text, MAX_MARK_ID, p),
-					   NULL);
-		name->marks[name->mark_count++] = (uint16) mark;
-		p = skip_space(end);
-	}
-	qsort(name->marks, name->mark_count, sizeof(uint16), compare_mark_ids);
-	for (int m = 1; m < name->mark_count; m++)
-		if (name->marks[m] == name->marks[m - 1])
-			reject_sla(sla, psprintf("mark \"%s\" names %d twice", text, name->marks[m]), NULL);
+	name->mark_count = parse_mark_ids(p, &name->marks, &repeated);
+	if (name->mark_count < 0)
+		reject_sla(sla,
+				   psprintf("marks of \"%s\" must be numbers from 1 to %d, not \"%s\"", text, MAX_MARK_ID, p),
+				   NULL);
+	if (repeated != 0)
+		reject_sla(sla, psprintf("mark \"%s\" names %d twice", text, repeated), NULL);
 }
 
 /* Where an SLA's names get their marks from, while it is made from arguments. */
