@@ -977,13 +977,6 @@ step_threshold(const EscalationStep *step, int64 target)
 	return threshold > PG_INT64_MAX ? PG_INT64_MAX : threshold < PG_INT64_MIN ? PG_INT64_MIN : (int64) threshold;
 }
 
-/* Was it breached since it counts from zero? What happened before a restart is a fact, but was told already. */
-static bool
-is_breached_in_count(const ClockRun *run, const Clock *clock, TimestampTz *at)
-{
-	return clock->breached && clock_breach_at(run, clock, at) && *at >= clock->counts_from;
-}
-
 /* Is a step due, and when is or was it to be raised? known is false if that cannot be said. */
 static bool
 step_is_due(const ClockRun *run, const Clock *clock, int64 threshold, TimestampTz *at, bool *known)
@@ -991,8 +984,13 @@ step_is_due(const ClockRun *run, const Clock *clock, int64 threshold, TimestampT
 	bool at_target = threshold == clock->target;
 	bool due;
 
-	if (at_target && is_breached_in_count(run, clock, at))
-		return *known = true;
+	/* what was breached before a restart was told in its own count */
+	if (at_target && clock->count_breached)
+	{
+		*known = clock->has_count_breach_at;
+		*at = clock->count_breach_at;
+		return true;
+	}
 	due = at_target ? clock->elapsed > threshold : clock->elapsed >= threshold;
 	*known = (due || !clock->paused) &&
 			 (at_target ? clock_exceeds(run, clock, threshold, at) : clock_reaches(run, clock, threshold, at));

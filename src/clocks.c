@@ -59,16 +59,32 @@ keep_stretch(ClockRun *run, TimestampTz to)
 	run->stretches[clock->stretch_count++] = stretch;
 }
 
+/* The clock is breached since it counts from zero: the first time, it is breached for good. */
+static void
+set_breached(Clock *clock, bool known, TimestampTz breach_at, TimestampTz due_at)
+{
+	clock->count_breached = true;
+	clock->has_count_breach_at = known;
+	clock->count_breach_at = breach_at;
+	if (clock->breached)
+		return;
+	clock->breached = true;
+	clock->has_breach_at = known;
+	clock->breach_at = breach_at;
+	clock->due_at = due_at;
+}
+
 /* A breach in the stretch that was just added to the account. */
 static void
 note_breach(ClockRun *run)
 {
-	Clock *clock = &run->clock;
+	Clock	   *clock = &run->clock;
+	TimestampTz due_at = 0;
+	TimestampTz breach_at = 0;
+	bool		known = run->details && clock_reaches(run, clock, clock->target, &due_at) &&
+				 clock_exceeds(run, clock, clock->target, &breach_at);
 
-	if (run->details)
-		clock->has_breach_at =
-			clock_due_at(run, clock, &clock->due_at) && clock_exceeds(run, clock, clock->target, &clock->breach_at);
-	clock->breached = true;
+	set_breached(clock, known, breach_at, Max(due_at, clock->target_from));
 }
 
 /* Bring the account of the open clock up to an instant, before which nothing about it changes. */
@@ -93,7 +109,7 @@ account(ClockRun *run, TimestampTz at)
 		elapsed = measure(policy_of(run, clock), clock->since, at);
 		clock->elapsed += elapsed;
 		clock->phase_elapsed[clock->phase] += elapsed;
-		if (clock->elapsed > clock->target && !clock->breached)
+		if (clock->elapsed > clock->target && !clock->count_breached)
 			note_breach(run);
 	}
 	clock->elapsed_wall += at - clock->since;
@@ -131,6 +147,7 @@ restart(ClockRun *run, TimestampTz at)
 	clock->phase = 0;
 	clock->phases_seen = 1;
 	clock->has_target = false;
+	clock->count_breached = false;
 	memset(clock->phase_elapsed, 0, sizeof(int64) * Max(run->sla->phase_count, 1));
 	clock->stretch_count = 0;
 }
@@ -203,12 +220,8 @@ reconsider(ClockRun *run, TimestampTz at)
 			restart(run, at);
 	}
 	set_target(run, at);
-	if (clock->elapsed > clock->target && !clock->breached)
-	{
-		clock->breached = true;
-		clock->has_breach_at = true;
-		clock->breach_at = clock->due_at = at;
-	}
+	if (clock->elapsed > clock->target && !clock->count_breached)
+		set_breached(clock, true, at, at);
 }
 
 /* Bring the open clock up to an instant, with the changes of policy on the way and at it. */
@@ -286,7 +299,9 @@ open_clock(ClockRun *run, TimestampTz at)
 	clock->segment = run->segment;
 	clock->owner = run->owner;
 	clock->elapsed = clock->elapsed_wall = clock->paused_wall = 0;
-	clock->breached = beyond;
+	/* one clock too many is breached at once, and due as any other */
+	clock->breached = clock->count_breached = clock->has_count_breach_at = beyond;
+	clock->count_breach_at = at;
 	clock->has_breach_at = false;
 	clock->has_target = false;
 	clock->phase = 0;
@@ -297,12 +312,8 @@ open_clock(ClockRun *run, TimestampTz at)
 	if (clock->policy < 0)
 		return;
 	set_target(run, at);
-	if (clock->target < 0 && !clock->breached)
-	{
-		clock->breached = true;
-		clock->has_breach_at = true;
-		clock->breach_at = clock->due_at = at;
-	}
+	if (clock->target < 0 && !clock->count_breached)
+		set_breached(clock, true, at, at);
 }
 
 static void

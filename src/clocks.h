@@ -67,6 +67,9 @@ typedef struct Clock
 	bool		has_breach_at; /* breach_at and due_at of the breach are known */
 	TimestampTz breach_at;
 	TimestampTz due_at;
+	bool		count_breached; /* since it counts from zero */
+	bool		has_count_breach_at;
+	TimestampTz count_breach_at;
 	int			phase;		 /* from 0 */
 	uint32		phases_seen; /* a set of bits */
 	int64		phase_elapsed[MAX_PHASES];

@@ -53,12 +53,14 @@ typedef struct Layout
 	int				special_count;
 	DateADT		   *special; /* all other dates, ascending */
 
-	TimestampTz	 from; /* only what lies in here is wanted */
-	TimestampTz	 to;
-	int			 count;
-	int			 capacity;
-	TimestampTz *opens;
-	TimestampTz *closes;
+	TimestampTz	  from; /* only what lies in here is wanted */
+	TimestampTz	  to;
+	int			  count;
+	int			  capacity;
+	TimestampTz	 *opens;
+	TimestampTz	 *closes;
+	int64		 *total;	   /* intervals of all layouts that are made together */
+	MemoryContext day_context; /* of one special date */
 } Layout;
 
 static bool
@@ -189,13 +191,13 @@ add_interval(Layout *layout, TimestampTz opens, TimestampTz closes)
 		layout->closes[layout->count - 1] = Max(layout->closes[layout->count - 1], closes);
 		return;
 	}
+	if (++*layout->total > MAX_INTERVALS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a calendar cannot be laid out in more than %d open intervals", MAX_INTERVALS),
+				 errhint("Ask for a shorter time, or give the calendar fewer rows a day.")));
 	if (layout->count == layout->capacity)
 	{
-		if (layout->count >= MAX_INTERVALS)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a calendar cannot be laid out in more than %d open intervals", MAX_INTERVALS),
-					 errhint("Ask for a shorter time, or give the calendar fewer rows a day.")));
 		layout->capacity = Max(256, layout->capacity * 2);
 		if (layout->opens == NULL)
 		{
@@ -226,6 +228,7 @@ lay_out_piece(Layout *layout, int64 local_from, int64 local_to, int64 offset)
 	DateADT last = (DateADT) floor_div(local_to - 1, USECS_PER_DAY);
 	int		special = dates_before(layout->special, layout->special_count, date);
 
+
 	for (; date <= last; date++)
 	{
 		int64		   midnight = date * USECS_PER_DAY;
@@ -237,8 +240,12 @@ lay_out_piece(Layout *layout, int64 local_from, int64 local_to, int64 offset)
 			special++;
 		if (special < layout->special_count && layout->special[special] == date)
 		{
+			MemoryContext old_context = MemoryContextSwitchTo(layout->day_context);
+
+			MemoryContextReset(layout->day_context);
 			own = day_rows(layout->calendar, date);
 			rows = &own;
+			MemoryContextSwitchTo(old_context);
 		}
 		for (int i = 0; i < rows->count; i++)
 		{
@@ -310,6 +317,7 @@ lay_out_hours(Layout *layout)
 	for (int day = 0; day < DAYS_PER_WEEK; day++)
 		layout->usual[day] = usual_rows(layout->calendar, day);
 	collect_special(layout);
+	layout->day_context = AllocSetContextCreate(CurrentMemoryContext, "revacct day", ALLOCSET_SMALL_SIZES);
 	for (TimestampTz at = layout->from; at < layout->to;)
 	{
 		TimestampTz next = next_piece(layout->calendar, at, layout->to);
@@ -340,6 +348,7 @@ lay_out_parts(Layout *layout)
 		layouts[i].calendar = whole->parts[i];
 		layouts[i].from = layout->from;
 		layouts[i].to = layout->to;
+		layouts[i].total = layout->total;
 		lay_out(&layouts[i]);
 	}
 	for (;;)
@@ -451,7 +460,7 @@ widen_edges(const Calendar *calendar, TimestampTz *low, TimestampTz *high)
 	}
 }
 
-static void forget_others(const OpenTime *open);
+static void forget_others(OpenTime *open);
 
 /* How many rows a calendar has in a week, at most. */
 static int64
@@ -476,6 +485,7 @@ reach(OpenTime *open, TimestampTz from, TimestampTz to)
 	MemoryContext work;
 	MemoryContext old_context;
 	Layout		  layout = {0};
+	int64		  total = 0;
 	int64		  room;
 
 	if (open->intervals != NULL)
@@ -496,6 +506,7 @@ reach(OpenTime *open, TimestampTz from, TimestampTz to)
 	layout.calendar = open->calendar;
 	layout.from = from;
 	layout.to = to;
+	layout.total = &total;
 	lay_out(&layout);
 	index_layout(open, &layout);
 	MemoryContextSwitchTo(old_context);
@@ -556,14 +567,30 @@ typedef struct CacheEntry
 
 static HTAB			*cache = NULL;
 static MemoryContext cache_context = NULL;
+static Size			 cached_bytes = 0;		 /* of all that is kept, */
+static Size			 cached_definitions = 0; /* and what of it is not laid out */
+
+/* Bring the account of what is kept up to date after one calendar has grown or shrunk. */
+static void
+account_for(OpenTime *open)
+{
+	if (!open->kept)
+		return;
+	cached_bytes -= open->kept_bytes;
+	open->kept_bytes = MemoryContextMemAllocated(open->context, true);
+	cached_bytes += open->kept_bytes;
+}
 
 /* Leave nothing laid out; the next question lays out what it needs. */
 static void
 forget_layout(OpenTime *open)
 {
 	if (open->array_context != NULL)
+	{
 		MemoryContextDelete(open->array_context);
-	open->array_context = NULL;
+		open->array_context = NULL;
+		account_for(open);
+	}
 	open->intervals = NULL;
 	/* no instant lies in the stretch */
 	open->from = PG_INT64_MAX;
@@ -572,12 +599,13 @@ forget_layout(OpenTime *open)
 
 /* If too much is kept, forget what is laid out of all calendars but one. Nobody holds on to it between two questions. */
 static void
-forget_others(const OpenTime *open)
+forget_others(OpenTime *open)
 {
 	HASH_SEQ_STATUS all;
 	CacheEntry	   *entry;
 
-	if (cache == NULL || MemoryContextMemAllocated(cache_context, true) <= CACHE_BYTES)
+	account_for(open);
+	if (cached_bytes <= CACHE_BYTES)
 		return;
 	hash_seq_init(&all, cache);
 	while ((entry = hash_seq_search(&all)) != NULL)
@@ -636,12 +664,15 @@ open_time_of(const void *bytes, Size length, MemoryContext fallback)
 	entry = hash_search(cache, &fingerprint, HASH_FIND, NULL);
 	if (entry != NULL && entry->open->length == length && memcmp(entry->open->bytes, bytes, length) == 0)
 		return entry->open;
-	if (entry != NULL || MemoryContextMemAllocated(cache_context, true) > CACHE_BYTES)
+	/* half is for what is laid out */
+	if (entry != NULL || cached_definitions > CACHE_BYTES / 2)
 		return new_open_time(bytes, length, fallback);
 	open = new_open_time(bytes, length, cache_context);
 	entry = hash_search(cache, &fingerprint, HASH_ENTER, &found);
 	entry->open = open;
 	open->kept = true;
+	account_for(open);
+	cached_definitions += open->kept_bytes;
 	return open;
 }
 
@@ -656,10 +687,12 @@ open_time_of_call(OpenTimeCall *call, Datum calendar, MemoryContext context)
 	{
 		ByteReader reader;
 
-		if (call->open != NULL && !call->open->kept)
-			MemoryContextDelete(call->open->context);
-		reader_over_datum(&reader, calendar, "business_calendar");
+		OpenTime *before = call->open;
+
 		call->open = NULL;
+		if (before != NULL && !before->kept)
+			MemoryContextDelete(before->context);
+		reader_over_datum(&reader, calendar, "business_calendar");
 		call->open = open_time_of(reader.p, reader.end - reader.p, context);
 		call->fingerprint = fingerprint;
 		call->length = length;

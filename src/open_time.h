@@ -33,6 +33,7 @@ typedef struct OpenTime
 	TimestampTz	  edge_high;
 	TimestampTz	  known_to;		 /* before this no instant is beyond the horizon */
 	bool		  kept;			 /* for good, by the backend */
+	Size		  kept_bytes;	 /* then: what it takes */
 	MemoryContext context;		 /* of everything; */
 	MemoryContext array_context; /* of intervals and bucket */
 

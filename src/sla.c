@@ -1606,7 +1606,8 @@ parse_policy(const TextReader *reader, Sla *sla, char **items, int count)
 		Size word = strcspn(items[i], " ");
 
 		for (int j = 0; j < i; j++)
-			if (strncmp(items[i], items[j], word + 1) == 0 && strncmp(items[i], "step ", 5) != 0)
+			if (strcspn(items[j], " ") == word && strncmp(items[i], items[j], word) == 0 &&
+				strncmp(items[i], "step ", 5) != 0)
 				reject_text(reader, items[i]);
 		/* the calendar comes before what it decides about */
 		if (strncmp(items[i], "calendar ", 9) == 0)

@@ -328,10 +328,10 @@ def elapsed_at(pieces, i, t, phase=None):
                if p.runs and phase in (None, p.phase))
 
 
-def breach_of(pieces):
-    """(number of the piece, first instant at which elapsed exceeds the target in force), or None."""
+def breach_of(pieces, first=0):
+    """(number of the piece, first instant at which elapsed exceeds the target in force), or None; from a piece on."""
     for i, p in enumerate(pieces):
-        if p.policy is None:
+        if p.policy is None or i < first:
             continue
         remaining = p.target - elapsed_at(pieces, i, p.a)
         if remaining < 0:
@@ -426,22 +426,17 @@ class Reading:
         return out
 
     def breach_step(self):
-        """(raise_at, is_due) of a step at the target: a breach before the last restart was told in its own count."""
-        if self.status == "breached" and self.breach_at >= self.counting_since:
-            return self.breach_at, True
+        """(raise_at, is_due) of a step at the target: what was breached before a restart was told in its own count."""
         last, p = len(self.pieces) - 1, self.pieces[-1]
-        due = self.elapsed > self.target
-        if self.target < 0:
-            return max(self.counting_since, self.pieces[p.target_since].a), True
-        if not due and not p.runs:
+        if self.clock.beyond and p.base == 0:
+            return self.started_at, True
+        breach = breach_of(self.pieces, p.base)
+        if breach:
+            return breach[1], True
+        if not p.runs:
             return None, False
-        for k in range(p.base, last + 1):
-            q = self.pieces[k]
-            rest = max(0, self.target - elapsed_at(self.pieces, k, q.a))
-            if q.runs and (k == last or elapsed_at(self.pieces, k, q.b) > self.target):
-                full = q.calendar.add(q.a, rest)
-                t = None if full is None else q.calendar.next_open(full)
-                return None if t is None else max(t, self.pieces[p.target_since].a), due
+        full = p.calendar.add(p.b, self.target - self.elapsed)
+        return None if full is None else p.calendar.next_open(full), False
 
 
 def clocks(history, sla, as_of):
