@@ -651,3 +651,21 @@ SELECT age, at_risk, events, censored FROM since, survival_curve(business_clock(
 -- a visit without business time, from Saturday to Sunday, observed since in between
 CREATE TEMP TABLE weekend AS SELECT stage_velocity('{1@2025-03-08T10:00:00Z, 2@2025-03-09T20:00:00Z}'::journey, l, '2025-03-10 12:00+00', '2025-03-09 00:00+00') AS v FROM deals;
 SELECT v::text::velocity_summary::text = v::text AS read_back FROM weekend;
+
+-- What does not fit in 64 bits is refused or as far away as can be, never wrapped around
+SELECT c.status FROM sla('s', start => '{a}', stop => '{b}', promise => '{p}') AS s,
+    (SELECT journey(m, t::timestamptz, v) AS j
+     FROM (VALUES (1, '4000-01-01 00:00+00 BC', NULL::bigint), (3, '4000-01-01 00:00+00 BC', promise_value('294246-01-01 00:00+00'))) AS x(m, t, v)) AS one,
+    sla_clocks(j, s, '3999-01-01 00:00+00 BC') AS c;
+SELECT step, is_due, raise_at
+FROM escalations('{1@2025-01-01T00:00:00Z}', sla('s', start => '{a}', stop => '{b}', target => '2000000000 hours', escalations => '{10000% to x, 200% to y, 500% to z}'), '2025-01-01 00:00:01+00');
+-- A breach step judges the present count: what was breached before the restart was told; what was breached since stays due, whatever is promised later
+SELECT as_of, e.raise_at, e.is_due
+FROM sla('s', start => '{a}', stop => '{b}', segment => '{s}', promise => '{q}', target => '1 hour', change => 'restart', escalations => '{breach to m}') AS s,
+    (SELECT journey(m, t::timestamptz, v) AS j
+     FROM (VALUES (1, '2025-01-01 00:00+00', NULL::bigint), (3, '2025-01-01 02:00+00', 5), (4, '2025-01-01 04:00+00', promise_value('2025-01-01 02:30+00')),
+                  (4, '2025-01-01 05:00+00', promise_value('2025-01-02 00:00+00'))) AS x(m, t, v)) AS one,
+    (VALUES ('2025-01-01 01:30+00'::timestamptz), ('2025-01-01 02:30+00'), ('2025-01-01 03:30+00'), ('2025-01-01 04:10+00'), ('2025-01-01 05:10+00')) AS v(as_of),
+    escalations(j, s, as_of) AS e
+ORDER BY as_of;
+SELECT 'x: marks a=1, b=2; start a; stop b; policy version, version x, target 8 hours'::sla;
