@@ -47,13 +47,10 @@ enum
 
 typedef struct BreachRun
 {
-	ClockRun	  run; /* first, so that the callback finds the rest */
-	Tally		 *tally;
-	MemoryContext sla_context;
-	Sla			 *sla;
-	uint64		  fingerprint;
-	Size		  length;
-	History		  history;
+	ClockRun run; /* first, so that the callback finds the rest */
+	Tally	*tally;
+	SlaCall	 call;
+	History	 history;
 } BreachRun;
 
 PG_FUNCTION_INFO_V1(revacct_breach_add_journey);
@@ -149,7 +146,7 @@ blocks_of(const Sla *sla)
 static void
 take_phases(BreachRun *breach, const Clock *clock)
 {
-	const Sla *sla = breach->sla;
+	const Sla *sla = breach->run.sla;
 	bool	   stopped = clock->end == END_STOP;
 
 	for (int phase = 0; phase < sla->phase_count; phase++)
@@ -165,7 +162,7 @@ static void
 take_clock(ClockRun *run, const Clock *clock)
 {
 	BreachRun  *breach = (BreachRun *) run;
-	const Sla  *sla = breach->sla;
+	const Sla  *sla = breach->run.sla;
 	ClockStatus status = clock_status(clock);
 	bool		stopped = clock->end == END_STOP;
 	uint64	   *counters;
@@ -207,50 +204,23 @@ read_into(BreachRun *breach)
 	tally_counters(breach->tally)[COUNT_NOT_COVERED] += breach->run.not_covered;
 }
 
-/* Read an SLA for the rows to come. */
-static void
-cache_sla(BreachRun *breach, Datum datum, Size length, uint64 fingerprint)
-{
-	MemoryContext old_context;
-
-	breach->sla = NULL;
-	MemoryContextReset(breach->sla_context);
-	old_context = MemoryContextSwitchTo(breach->sla_context);
-	breach->sla = decode_sla(datum);
-	open_calendars(breach->sla);
-	MemoryContextSwitchTo(old_context);
-	breach->fingerprint = fingerprint;
-	breach->length = length;
-}
-
-static BreachRun *
-new_breach_run(MemoryContext context)
-{
-	BreachRun *breach = MemoryContextAllocZero(context, sizeof(BreachRun));
-
-	breach->history.context = breach->run.context = context;
-	breach->sla_context = AllocSetContextCreate(context, "revacct sla", ALLOCSET_SMALL_SIZES);
-	return breach;
-}
-
 /* The call site's run, set up for the SLA in argument argno and as_of in the next. */
 static BreachRun *
 breach_run(FunctionCallInfo fcinfo, int argno)
 {
 	BreachRun *breach = fcinfo->flinfo->fn_extra;
-	Size	   length;
-	uint64	   fingerprint;
 
 	if (PG_ARGISNULL(argno) || PG_ARGISNULL(argno + 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be NULL", PG_ARGISNULL(argno) ? "the SLA" : "as_of")));
 	if (unlikely(breach == NULL))
-		breach = fcinfo->flinfo->fn_extra = new_breach_run(fcinfo->flinfo->fn_mcxt);
-	fingerprint = definition_fingerprint(PG_GETARG_DATUM(argno), &length);
-	if (unlikely(breach->sla == NULL || breach->fingerprint != fingerprint || breach->length != length))
-		cache_sla(breach, PG_GETARG_DATUM(argno), length, fingerprint);
-	breach->run.sla = breach->sla;
+	{
+		breach = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(BreachRun));
+		breach->history.context = breach->run.context = fcinfo->flinfo->fn_mcxt;
+		fcinfo->flinfo->fn_extra = breach;
+	}
+	breach->run.sla = sla_of_call(&breach->call, PG_GETARG_DATUM(argno), fcinfo->flinfo->fn_mcxt);
 	breach->run.as_of = PG_GETARG_TIMESTAMPTZ(argno + 1);
 	if (unlikely(TIMESTAMP_NOT_FINITE(breach->run.as_of)))
 		check_finite_instant(breach->run.as_of, "as_of");
@@ -265,7 +235,7 @@ begin_transition(FunctionCallInfo fcinfo)
 	TallyForm  form = {0};
 	ByteReader reader;
 
-	form.fingerprint = breach->fingerprint;
+	form.fingerprint = breach->call.fingerprint;
 	form.as_of = breach->run.as_of;
 	form.since = DT_NOBEGIN;
 	breach->run.end_clock = take_clock;
@@ -274,17 +244,17 @@ begin_transition(FunctionCallInfo fcinfo)
 	{
 		breach->tally = tally_argument(fcinfo, &breach_type);
 		check_same_tally(&breach_type, breach->tally, &form);
-		if (unlikely((int) breach->tally->counter_count != counters_of(breach->sla) ||
-					 (int) breach->tally->block_count != blocks_of(breach->sla)))
+		if (unlikely((int) breach->tally->counter_count != counters_of(breach->run.sla) ||
+					 (int) breach->tally->block_count != blocks_of(breach->run.sla)))
 			report_broken_bytes(TYPE_NAME, BYTES_STORED);
 		return breach;
 	}
 	reader_over_datum(&reader, PG_GETARG_DATUM(2), "sla");
 	form.definition = reader.p;
 	form.definition_length = reader.end - reader.p;
-	form.counter_count = counters_of(breach->sla);
+	form.counter_count = counters_of(breach->run.sla);
 	form.counters = palloc0(sizeof(uint64) * form.counter_count);
-	breach->tally = new_tally(&breach_type, &form, blocks_of(breach->sla));
+	breach->tally = new_tally(&breach_type, &form, blocks_of(breach->run.sla));
 	return breach;
 }
 
@@ -845,9 +815,10 @@ revacct_breach_phases(PG_FUNCTION_ARGS)
  * The clocks as rows
  */
 
+/* What end_clock puts rows into while the clocks of one journey are shown. */
 typedef struct ClockRows
 {
-	BreachRun  breach; /* first, so that the callback finds the rest */
+	ClockRun   run; /* first, so that the callback finds the rest */
 	RowBuilder row;
 } ClockRows;
 
@@ -855,22 +826,19 @@ typedef struct ClockRows
 static Datum
 clock_rows(FunctionCallInfo fcinfo, void (*end_clock)(ClockRun *run, const Clock *clock))
 {
-	ClockRows *rows = palloc0(sizeof(ClockRows));
-	BreachRun *breach = &rows->breach;
+	ClockRows  rows = {0};
+	BreachRun *breach;
 
-	begin_rows(fcinfo, &rows->row);
+	begin_rows(fcinfo, &rows.row);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		return (Datum) 0;
-	breach->history.context = breach->run.context = CurrentMemoryContext;
-	breach->sla = decode_sla(PG_GETARG_DATUM(1));
-	open_calendars(breach->sla);
-	breach->run.sla = breach->sla;
-	breach->run.as_of = PG_GETARG_TIMESTAMPTZ(2);
-	check_finite_instant(breach->run.as_of, "as_of");
-	breach->run.details = true;
-	breach->run.end_clock = end_clock;
+	breach = breach_run(fcinfo, 1);
+	rows.run = breach->run;
+	rows.run.context = CurrentMemoryContext;
+	rows.run.details = true;
+	rows.run.end_clock = end_clock;
 	read_history(&breach->history, PG_GETARG_DATUM(0));
-	run_clocks(&breach->run, &breach->history);
+	run_clocks(&rows.run, &breach->history);
 	return (Datum) 0;
 }
 

@@ -419,7 +419,7 @@ finish_sla(Sla *sla, bool stored)
 }
 
 /* Get the calendars of all policies ready, in the current memory context or for good. */
-void
+static void
 open_calendars(Sla *sla)
 {
 	for (int i = 0; i < sla->policy_count; i++)
@@ -689,6 +689,32 @@ decode_sla(Datum datum)
 	copy = palloc(Max(length, 1));
 	memcpy(copy, reader.p, length);
 	return decode_sla_bytes(copy, length, BYTES_STORED);
+}
+
+/* The SLA in a value, read once for as long as it stays the same. */
+Sla *
+sla_of_call(SlaCall *call, Datum datum, MemoryContext parent)
+{
+	Size   length;
+	uint64 fingerprint = definition_fingerprint(datum, &length);
+
+	if (unlikely(call->sla == NULL || call->fingerprint != fingerprint || call->length != length))
+	{
+		MemoryContext old_context;
+
+		call->sla = NULL;
+		if (call->context == NULL)
+			call->context = AllocSetContextCreate(parent, "revacct sla", ALLOCSET_SMALL_SIZES);
+		else
+			MemoryContextReset(call->context);
+		old_context = MemoryContextSwitchTo(call->context);
+		call->sla = decode_sla(datum);
+		open_calendars(call->sla);
+		MemoryContextSwitchTo(old_context);
+		call->fingerprint = fingerprint;
+		call->length = length;
+	}
+	return call->sla;
 }
 
 static void unite_calendars(Sla *sla);
@@ -1733,47 +1759,24 @@ revacct_sla_recv(PG_FUNCTION_ARGS)
 Datum
 revacct_sla_mark(PG_FUNCTION_ARGS)
 {
-	struct MarkCall
-	{
-		uint64		  fingerprint;
-		Size		  length;
-		MemoryContext context;
-		Sla			 *sla;
-	} *call = fcinfo->flinfo->fn_extra;
-	Size		   length;
-	uint64		   fingerprint = definition_fingerprint(PG_GETARG_DATUM(0), &length);
 	text		  *argument = PG_GETARG_TEXT_PP(1);
 	Size		   name_length = VARSIZE_ANY_EXHDR(argument);
 	StringInfoData names;
+	Sla			  *sla;
 
-	if (call == NULL)
-	{
-		call = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(*call));
-		call->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "revacct sla", ALLOCSET_SMALL_SIZES);
-		fcinfo->flinfo->fn_extra = call;
-	}
-	if (call->sla == NULL || call->fingerprint != fingerprint || call->length != length)
-	{
-		MemoryContext old_context;
-
-		call->sla = NULL;
-		MemoryContextReset(call->context);
-		old_context = MemoryContextSwitchTo(call->context);
-		call->sla = decode_sla(PG_GETARG_DATUM(0));
-		MemoryContextSwitchTo(old_context);
-		call->fingerprint = fingerprint;
-		call->length = length;
-	}
-	for (int i = 0; i < call->sla->name_count; i++)
-		if (strncmp(call->sla->names[i].name, VARDATA_ANY(argument), name_length) == 0 &&
-			call->sla->names[i].name[name_length] == '\0')
-			PG_RETURN_INT32(call->sla->names[i].marks[0]);
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(SlaCall));
+	sla = sla_of_call(fcinfo->flinfo->fn_extra, PG_GETARG_DATUM(0), fcinfo->flinfo->fn_mcxt);
+	for (int i = 0; i < sla->name_count; i++)
+		if (strncmp(sla->names[i].name, VARDATA_ANY(argument), name_length) == 0 &&
+			sla->names[i].name[name_length] == '\0')
+			PG_RETURN_INT32(sla->names[i].marks[0]);
 	initStringInfo(&names);
-	for (int i = 0; i < call->sla->name_count; i++)
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", call->sla->names[i].name);
+	for (int i = 0; i < sla->name_count; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", sla->names[i].name);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("\"%s\" is not a mark of SLA \"%s\"", text_to_cstring(argument), call->sla->name),
+			 errmsg("\"%s\" is not a mark of SLA \"%s\"", text_to_cstring(argument), sla->name),
 			 errdetail("Its marks are %s.", names.data),
 			 errhint("Leave out events that are not its business, or list them in marks.")));
 }
