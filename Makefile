@@ -16,7 +16,8 @@ MODULE_big = revacct
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The install script is its rooms, one after the other: each needs only those before it.
-ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escalation statistics
+ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escalation statistics \
+        governance model approval compile rules console guards
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
 DATA_built = $(INSTALL_SQL)
 
@@ -41,12 +42,12 @@ override with_llvm := no
 # pg_regress 15 wants sql/ and expected/ in one folder, hence the link test/expected.
 REGRESS = $(basename $(notdir $(sort $(wildcard test/sql/*.sql))))
 REGRESS_OUTPUT = build/regress
-REGRESS_OPTS = --inputdir=test --outputdir=$(REGRESS_OUTPUT) --load-extension=revacct
+REGRESS_OPTS = --inputdir=test --outputdir=$(REGRESS_OUTPUT) --load-extension=btree_gist --load-extension=revacct
 
 # pg_isolation_regress is like it, with specs/ for sql/.
 ISOLATION = $(basename $(notdir $(sort $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OUTPUT = build/isolation
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=$(ISOLATION_OUTPUT) --load-extension=revacct
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=$(ISOLATION_OUTPUT) --load-extension=btree_gist --load-extension=revacct
 
 REGRESS_PREP = $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT)
 EXTRA_CLEAN = $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT)

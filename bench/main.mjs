@@ -187,7 +187,7 @@ async function limits(pg, shape) {
 
 const shapes = (process.env.SHAPES || 'a,b,c,sla').split(',');
 const engines = await open(FILES, shapes.some((name) => name !== 'sla'));
-await engines.pg.run('CREATE EXTENSION revacct');
+await engines.pg.run('CREATE EXTENSION revacct CASCADE');
 const versions = [];
 for (const engine of Object.values(engines)) versions.push(await engine.version());
 for (const name of shapes) await (name === 'sla' ? business(engines.pg) : bench(name, engines));

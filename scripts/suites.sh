@@ -14,7 +14,7 @@ suite() {
 # The database every test finds: revacct and pgTAP, nothing else. Each test file gets a copy.
 make_template() {
 	sql -d postgres -c 'CREATE DATABASE template_revacct'
-	sql -d template_revacct -c 'CREATE EXTENSION revacct' -c 'CREATE EXTENSION pgtap'
+	sql -d template_revacct -c 'SET client_min_messages = warning' -c 'CREATE EXTENSION revacct CASCADE' -c 'CREATE EXTENSION pgtap'
 }
 
 regress_suite() { suite "pg_regress" "$root/scripts/regress-tap" "$1" regress; }

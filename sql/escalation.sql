@@ -5,9 +5,6 @@
 -- computation can know; it is recorded once, by the key of the table.
 --
 
-CREATE SCHEMA revacct_data;
-COMMENT ON SCHEMA revacct_data IS 'Tables of revacct: facts and definitions. What people call is in schema revacct.';
-
 CREATE TABLE revacct_data.escalation (
     sla text NOT NULL,
     subject text NOT NULL CHECK (octet_length(subject) <= 1024),
@@ -33,7 +30,6 @@ COMMENT ON COLUMN revacct_data.escalation.sla_fingerprint IS 'The definition by 
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.escalation', '');
 
 -- A trusted extension's tables belong to the superuser; who installs it shall have what an owner has.
-GRANT USAGE ON SCHEMA revacct_data TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON revacct_data.escalation TO @extowner@ WITH GRANT OPTION;
 
 CREATE FUNCTION escalations_due(subject text, journey journey, sla sla, as_of timestamptz)

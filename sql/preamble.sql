@@ -2,3 +2,12 @@
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION revacct" to load this file. \quit
+
+-- What people touch is in revacct, the tables are in revacct_data. Both belong to the superuser, whoever installs: functions
+-- that run with their owner's rights find nothing here but what this script makes.
+CREATE SCHEMA revacct;
+COMMENT ON SCHEMA revacct IS 'What people call and read of revacct: types, functions, views.';
+CREATE SCHEMA revacct_data;
+COMMENT ON SCHEMA revacct_data IS 'Tables of revacct: facts and definitions. What people call is in schema revacct.';
+GRANT USAGE ON SCHEMA revacct, revacct_data TO @extowner@ WITH GRANT OPTION;
+SET LOCAL search_path = revacct, pg_temp;

@@ -53,7 +53,7 @@ COMMENT ON FUNCTION mark(sla, text) IS
 
 CREATE FUNCTION sla_name(sla sla)
 RETURNS text
-AS 'MODULE_PATHNAME', 'revacct_sla_name'
+AS 'MODULE_PATHNAME', 'revacct_definition_name'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sla_name(sla) IS
 'The name of an SLA, which its versions share.';

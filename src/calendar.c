@@ -38,6 +38,7 @@ static const char *const day_names[DAYS_PER_WEEK] = {
 	"sunday",
 };
 
+PG_FUNCTION_INFO_V1(revacct_calendar_name);
 PG_FUNCTION_INFO_V1(revacct_calendar);
 PG_FUNCTION_INFO_V1(revacct_calendar_union);
 PG_FUNCTION_INFO_V1(revacct_calendar_intersection);
@@ -1309,6 +1310,17 @@ void
 append_calendar_of_text(StringInfo out, const char *text)
 {
 	append_calendar(out, parse_calendar(text, 0));
+}
+
+/* _calendar_name(calendar): NULL for a union or an intersection, which has none. */
+Datum
+revacct_calendar_name(PG_FUNCTION_ARGS)
+{
+	Calendar *calendar = decode_calendar(PG_GETARG_DATUM(0));
+
+	if (calendar->kind != CALENDAR_HOURS)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(calendar->name));
 }
 
 Datum

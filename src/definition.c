@@ -15,6 +15,7 @@
 
 PG_FUNCTION_INFO_V1(revacct_definition_send);
 PG_FUNCTION_INFO_V1(revacct_definition_fingerprint);
+PG_FUNCTION_INFO_V1(revacct_definition_name);
 PG_FUNCTION_INFO_V1(revacct_definition_eq);
 PG_FUNCTION_INFO_V1(revacct_definition_ne);
 PG_FUNCTION_INFO_V1(revacct_definition_hash);
@@ -408,6 +409,17 @@ revacct_definition_fingerprint(PG_FUNCTION_ARGS)
 	Size length;
 
 	PG_RETURN_TEXT_P(cstring_to_text(fingerprint_text(definition_fingerprint(PG_GETARG_DATUM(0), &length))));
+}
+
+/* Lifecycles and SLAs begin with their fingerprint and their name. */
+Datum
+revacct_definition_name(PG_FUNCTION_ARGS)
+{
+	ByteReader reader;
+
+	reader_over_datum(&reader, PG_GETARG_DATUM(0), "definition");
+	read_fingerprint(&reader);
+	PG_RETURN_TEXT_P(cstring_to_text(read_text(&reader)));
 }
 
 /* Two definitions are the same if their fingerprints are. */

@@ -26,6 +26,11 @@
 #else
 #define RANGE_SERIALIZE(type, lower, upper, empty) range_serialize(type, lower, upper, empty)
 #endif
+#if PG_VERSION_NUM >= 170000
+#define local_transaction_of(process) ((process)->vxid.lxid)
+#else
+#define local_transaction_of(process) ((process)->lxid)
+#endif
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif

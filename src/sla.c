@@ -77,7 +77,6 @@ PG_FUNCTION_INFO_V1(revacct_sla_in);
 PG_FUNCTION_INFO_V1(revacct_sla_out);
 PG_FUNCTION_INFO_V1(revacct_sla_recv);
 PG_FUNCTION_INFO_V1(revacct_sla_mark);
-PG_FUNCTION_INFO_V1(revacct_sla_name);
 PG_FUNCTION_INFO_V1(revacct_promise_value);
 
 #define reject_sla(sla, message, hint) reject_definition(KIND, (sla)->name, message, hint)
@@ -1779,17 +1778,6 @@ revacct_sla_mark(PG_FUNCTION_ARGS)
 			 errmsg("\"%s\" is not a mark of SLA \"%s\"", text_to_cstring(argument), sla->name),
 			 errdetail("Its marks are %s.", names.data),
 			 errhint("Leave out events that are not its business, or list them in marks.")));
-}
-
-/* sla_name(sla) */
-Datum
-revacct_sla_name(PG_FUNCTION_ARGS)
-{
-	ByteReader reader;
-
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	read_fingerprint(&reader);
-	PG_RETURN_TEXT_P(cstring_to_text(read_text(&reader)));
 }
 
 /* promise_value(deadline): microseconds since 1970-01-01 UTC */

@@ -218,7 +218,7 @@ drop_leaves_nothing(SOURCE, 'the source')
 # ---- as the owner of a database -----------------------------------------------------------------------------------------
 
 own = new_database('own', OWNER)
-psql(own, 'CREATE EXTENSION revacct;', OWNER)
+psql(own, 'CREATE EXTENSION revacct CASCADE;', OWNER)
 psql(own, VALUES + "SELECT raise_all('2025-03-03 13:00+00') \\g /dev/null", OWNER)
 QUESTIONS = {name: query for name, query in QUESTIONS.items() if 'privileges' not in name}
 expected = answers(own)

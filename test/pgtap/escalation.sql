@@ -228,7 +228,7 @@ SELECT is_empty($$ SELECT nspname FROM pg_namespace WHERE nspname = 'revacct_dat
 DROP SCHEMA IF EXISTS revacct;
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO revacct_test_reader', current_database()); END $$;
 SET LOCAL ROLE revacct_test_reader;
-CREATE EXTENSION revacct;
+CREATE EXTENSION revacct CASCADE;
 CREATE TEMP TABLE call AS SELECT $$ SELECT step FROM revacct.raise_escalations('own', '{1@2025-03-03T09:00:00Z}', revacct.sla('support', start => '{created}', stop => '{replied}', target => '8 hours', escalations => '{50% to a, breach to b}'), '2025-03-03 $$ AS query;
 SELECT results_eq(query || $$13:00+00')$$, $$ VALUES ('50% to a') $$, 'who installed it can raise') FROM call;
 GRANT USAGE ON SCHEMA revacct, revacct_data TO revacct_test_adder;

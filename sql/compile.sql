@@ -1,0 +1,497 @@
+--
+-- compile.sql: from approved definitions to the kernel's values, and the checks of a change that is to come into force.
+--
+-- A value depends on the rows in force at model_at, as they were on record at known_at, and on nothing else: so it is the same
+-- on every server that holds them. compiled.c keeps what a call site compiled as long as nothing can have changed.
+--
+
+-- The stages of a lifecycle with their marks: a stage has its own, and those of the retired stages that are counted as it.
+CREATE FUNCTION _stage_marks(lifecycle text, at timestamptz, known timestamptz)
+RETURNS TABLE (stage text, stage_no int, category text, marks text)
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    WITH RECURSIVE place (key, former) AS (
+        SELECT i.key, i.key
+        FROM revacct_data.stage AS s JOIN revacct_data.validity AS i USING (version_id)
+        WHERE s.lifecycle = $1 AND i.valid @> $2 AND i.recorded @> $3
+        UNION
+        SELECT p.key, v.key
+        FROM place AS p JOIN revacct_data.version AS v ON v.kind = 'stage' AND v.successor = p.former
+             JOIN revacct_data.validity AS i USING (version_id)
+        WHERE i.valid @> $2 AND i.recorded @> $3
+    )
+    SELECT s.stage, s.stage_no, s.category, string_agg(n.number::text, ' ' ORDER BY p.former <> p.key, n.number)
+    FROM place AS p JOIN revacct_data.numbering AS n ON n.kind = 'stage' AND n.key = p.former
+         JOIN revacct_data.validity AS i ON i.kind = 'stage' AND i.key = p.key AND i.valid @> $2 AND i.recorded @> $3
+         JOIN revacct_data.stage AS s USING (version_id)
+    GROUP BY s.stage, s.stage_no, s.category;
+END;
+COMMENT ON FUNCTION _stage_marks(text, timestamptz, timestamptz) IS 'The stages of a lifecycle in force at an instant, as on record at another, with their marks and those of retired stages that are counted as them.';
+
+CREATE FUNCTION _not_in_force(kind text, key text, at timestamptz)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION '% "%" is not in force', kind, key
+        USING ERRCODE = 'undefined_object',
+              DETAIL = CASE WHEN EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = $1 AND i.key = $2)
+                            THEN format('It is in force at other times than %s.', at) ELSE 'No approved change defines it.' END,
+              HINT = 'The view glossary shows what is in force, model_history what was, and open_changes what is proposed.';
+END $$;
+COMMENT ON FUNCTION _not_in_force(text, text, timestamptz) IS 'Refuses to compile what is not in force.';
+
+CREATE FUNCTION _business_calendar(name text, model_at timestamptz, known_at timestamptz)
+RETURNS business_calendar
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    at constant timestamptz := coalesce(model_at, statement_timestamp());
+    c revacct_data.calendar;
+BEGIN
+    SELECT d.* INTO c
+    FROM revacct_data.validity AS i JOIN revacct_data.calendar AS d USING (version_id)
+    WHERE i.kind = 'calendar' AND i.key = object_key(name) AND i.valid @> at AND i.recorded @> coalesce(known_at, 'infinity');
+    IF NOT FOUND THEN
+        PERFORM _not_in_force('calendar', object_key(name), at);
+    END IF;
+    RETURN business_calendar(c.calendar, c.time_zone, c.hours, c.shifts, c.breaks, c.holidays, c.known_until);
+END $$;
+COMMENT ON FUNCTION _business_calendar(text, timestamptz, timestamptz) IS 'What business_calendar(name, model_at, known_at) compiles. Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE FUNCTION _lifecycle(name text, model_at timestamptz, known_at timestamptz)
+RETURNS lifecycle
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    at constant timestamptz := coalesce(model_at, statement_timestamp());
+    known constant timestamptz := coalesce(known_at, 'infinity');
+    l revacct_data.lifecycle;
+    s record;
+BEGIN
+    SELECT d.* INTO l
+    FROM revacct_data.validity AS i JOIN revacct_data.lifecycle AS d USING (version_id)
+    WHERE i.kind = 'lifecycle' AND i.key = object_key(name) AND i.valid @> at AND i.recorded @> known;
+    IF NOT FOUND THEN
+        PERFORM _not_in_force('lifecycle', object_key(name), at);
+    END IF;
+
+    WITH stage AS (
+        SELECT m.*, array_position('{open, active, won, lost, no_decision, recycled, churned}', m.category) AS category_no
+        FROM _stage_marks(name, at, known) AS m
+    )
+    SELECT array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'open') AS open,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'active') AS active,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'won') AS won,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'lost') AS lost,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'no_decision') AS no_decision,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'recycled') AS recycled,
+           array_agg(t.stage ORDER BY t.stage_no) FILTER (WHERE t.category = 'churned') AS churned,
+           array_agg(t.marks ORDER BY t.category_no, t.stage_no) AS marks
+    INTO s FROM stage AS t;
+    IF cardinality(s.won) > 1 THEN
+        RAISE EXCEPTION 'lifecycle "%" has more than one stage of category won', name
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s.', array_to_string(s.won, ', ')),
+                  HINT = 'One stage is won; those after it are active.';
+    END IF;
+
+    RETURN lifecycle(l.lifecycle, stages => coalesce(s.open, '{}'), active => coalesce(s.active, '{}'), won => s.won[1], lost => coalesce(s.lost, '{}'),
+        no_decision => coalesce(s.no_decision, '{}'), recycled => coalesce(s.recycled, '{}'), churned => coalesce(s.churned, '{}'), marks => coalesce(s.marks, '{}'),
+        skip => l.skip, attempt => l.attempt, within => l.within, times => l.times, visits => l.visits, unknown => l.unknown, time_zone => l.time_zone,
+        calendar => CASE WHEN l.calendar IS NOT NULL THEN _business_calendar(l.calendar, at, known_at) END);
+END $$;
+COMMENT ON FUNCTION _lifecycle(text, timestamptz, timestamptz) IS 'What lifecycle(name, model_at, known_at) compiles. Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE FUNCTION _mark_names(policy revacct_data.policy)
+RETURNS text[]
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- as they come first: numbers are given in this order
+    SELECT coalesce(array_agg(n.name ORDER BY n.no), '{}')
+    FROM (SELECT u.name, min(u.no) AS no
+          FROM unnest(policy.start || policy.stop || policy.pause || policy.resume || policy.reset || policy.cancel || policy.segment || policy.owner
+                      || policy.promise || ARRAY(SELECT substring(p.phase FROM ' until (.*)$') FROM unnest(policy.phases) AS p (phase)))
+               WITH ORDINALITY AS u (name, no)
+          WHERE u.name IS NOT NULL GROUP BY u.name) AS n;
+END;
+COMMENT ON FUNCTION _mark_names(revacct_data.policy) IS 'The stages and kinds of events by which the clock of a policy goes.';
+
+CREATE FUNCTION _sla_at(name text, at timestamptz, known timestamptz, valid tstzrange)
+RETURNS sla[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    p revacct_data.policy;
+    policy_version int;
+    steps text[];
+    numbers text[];
+BEGIN
+    SELECT d.* INTO p
+    FROM revacct_data.validity AS i JOIN revacct_data.policy AS d USING (version_id)
+    WHERE i.kind = 'policy' AND i.key = object_key(name) AND i.valid @> at AND i.recorded @> known AND d.start IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT v.version_no INTO policy_version FROM revacct_data.version AS v WHERE v.version_id = p.version_id;
+    steps := ARRAY(
+        SELECT s.due || ' to ' || s.recipient
+        FROM revacct_data.policy_step AS s JOIN revacct_data.validity AS i USING (version_id)
+        WHERE s.policy = name AND i.valid @> at AND i.recorded @> known ORDER BY s.due COLLATE "C", s.recipient COLLATE "C");
+    -- A stage is known by its marks, retired ones as far as the record goes: the clock has one list of marks for all its versions.
+    numbers := ARRAY(
+        SELECT m.name || '=' || coalesce(stage.marks, own.number::text, event.number::text)
+        FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
+             LEFT JOIN _stage_marks(p.lifecycle, coalesce(upper(valid), 'infinity'), known) AS stage ON stage.stage = m.name
+             LEFT JOIN revacct_data.numbering AS own ON own.kind = 'stage' AND own.key = object_key(p.lifecycle, m.name)
+             LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
+        ORDER BY m.no);
+
+    RETURN ARRAY(
+        SELECT sla(p.policy, start => p.start, stop => p.stop, pause => p.pause, resume => p.resume, reset => p.reset, cancel => p.cancel,
+                   segment => p.segment, owner => p.owner, promise => p.promise, marks => numbers, target => t.target,
+                   calendar => CASE WHEN t.calendar IS NOT NULL THEN _business_calendar(t.calendar, at, nullif(known, 'infinity')) END,
+                   warnings => p.warnings, escalations => steps, version => t.version_no::text, valid => valid,
+                   segments => t.segments, owners => t.owners, reopen => p.reopen, change => p.on_change, phases => p.phases,
+                   max_clocks => p.max_clocks, beyond => p.beyond)
+        FROM (SELECT p.target, p.calendar, policy_version, NULL::bigint[] AS segments, NULL::bigint[] AS owners, 0::bigint AS place
+              WHERE p.target IS NOT NULL OR p.promise <> '{}'
+              UNION ALL
+              SELECT d.target, coalesce(d.calendar, p.calendar), v.version_no, CASE WHEN d.segment IS NOT NULL THEN ARRAY[code.number::bigint] END,
+                     CASE WHEN d.owner IS NOT NULL THEN ARRAY[owner.party_no] END, d.version_id
+              FROM revacct_data.policy_target AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
+                   LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
+                   LEFT JOIN revacct_data.party AS owner ON owner.party = d.owner
+              WHERE d.policy = name AND i.valid @> at AND i.recorded @> known) AS t (target, calendar, version_no, segments, owners, place)
+        ORDER BY t.place);
+END $$;
+COMMENT ON FUNCTION _sla_at(text, timestamptz, timestamptz, tstzrange) IS 'The policies of an SLA in force at an instant, made valid in a period; NULL when there is none. Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
+RETURNS sla
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    known constant timestamptz := coalesce(known_at, 'infinity');
+    bounds timestamptz[];
+    agreed sla[] := '{}';
+    held sla[];
+    since timestamptz;
+    now_held sla[];
+BEGIN
+    IF model_at IS NOT NULL THEN
+        agreed := _sla_at(name, model_at, known, NULL);
+    ELSE
+        bounds := ARRAY(
+            WITH part AS (
+                SELECT p.version_id, p.calendar FROM revacct_data.policy AS p WHERE p.policy = name
+                UNION ALL
+                SELECT t.version_id, t.calendar FROM revacct_data.policy_target AS t WHERE t.policy = name
+                UNION ALL
+                SELECT s.version_id, NULL FROM revacct_data.policy_step AS s WHERE s.policy = name
+                UNION ALL
+                SELECT c.version_id, NULL FROM revacct_data.calendar AS c
+                WHERE c.calendar IN (SELECT p.calendar FROM revacct_data.policy AS p WHERE p.policy = name
+                                     UNION SELECT t.calendar FROM revacct_data.policy_target AS t WHERE t.policy = name)
+            )
+            SELECT lower(i.valid) FROM part JOIN revacct_data.validity AS i USING (version_id) WHERE i.recorded @> known
+            UNION
+            SELECT upper(i.valid) FROM part JOIN revacct_data.validity AS i USING (version_id) WHERE i.recorded @> known AND NOT upper_inf(i.valid)
+            ORDER BY 1);
+        -- Times in which the same was in force are one.
+        FOR n IN 1 .. cardinality(bounds) LOOP
+            now_held := _sla_at(name, bounds[n], known, NULL);
+            IF now_held::text IS DISTINCT FROM held::text THEN
+                IF held IS NOT NULL THEN
+                    agreed := agreed || _sla_at(name, since, known, tstzrange(since, bounds[n]));
+                END IF;
+                held := now_held;
+                since := bounds[n];
+            END IF;
+        END LOOP;
+        IF held IS NOT NULL THEN
+            agreed := agreed || _sla_at(name, since, known, tstzrange(since, NULL));
+        END IF;
+    END IF;
+    IF coalesce(agreed, '{}') = '{}' THEN
+        PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, statement_timestamp()));
+    END IF;
+    RETURN sla(agreed);
+END $$;
+COMMENT ON FUNCTION _sla(text, timestamptz, timestamptz) IS 'What sla(name, model_at, known_at) compiles. Runs with its owner''s rights: readers have none on the tables.';
+
+-- What people call. A literal of unknown type would be read as the value itself, lifecycle 'inbound', if there were no function
+-- that takes just that: hence the forms for unknown.
+
+CREATE FUNCTION business_calendar(name text, model_at timestamptz)
+RETURNS business_calendar
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION business_calendar(text, timestamptz) IS
+'The agreed calendar of a name: the version in force at model_at (NULL: now).
+Errors: undefined_object (42704) when none is in force then.';
+
+CREATE FUNCTION business_calendar(name text)
+RETURNS business_calendar
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION business_calendar(text) IS 'The agreed calendar of a name, the version in force now.';
+
+CREATE FUNCTION business_calendar(name unknown)
+RETURNS business_calendar
+AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION business_calendar(unknown) IS 'The agreed calendar of a name, the version in force now: for a literal, which has no type yet.';
+
+CREATE FUNCTION lifecycle(name text, model_at timestamptz, known_at timestamptz DEFAULT NULL)
+RETURNS lifecycle
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION lifecycle(text, timestamptz, timestamptz) IS
+'The agreed lifecycle of a name, with its stages: what was in force at model_at (NULL: now), as it was on record at known_at (NULL: now). The marks of retired stages count as their successors''. Name the argument: lifecycle(''inbound'', model_at => ''2026-01-01'').
+Errors: undefined_object (42704) when none is in force then.';
+
+CREATE FUNCTION lifecycle(name text)
+RETURNS lifecycle
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION lifecycle(text) IS 'The agreed lifecycle of a name, with its stages, as in force now.';
+
+CREATE FUNCTION lifecycle(name unknown)
+RETURNS lifecycle
+AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION lifecycle(unknown) IS 'The agreed lifecycle of a name, with its stages, as in force now: for a literal, which has no type yet.';
+
+CREATE FUNCTION sla(name text, model_at timestamptz, known_at timestamptz DEFAULT NULL)
+RETURNS sla
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION sla(text, timestamptz, timestamptz) IS
+'The agreed SLA of a name. model_at NULL: every version in its own time, so that a clock is judged by what was agreed then, and not at all before anything was. model_at given: what was in force then, for all times. Both as on record at known_at (NULL: now). Name the argument: sla(''speed_to_lead'', model_at => now()).
+Errors: undefined_object (42704) when none is in force.';
+
+CREATE FUNCTION sla(name text)
+RETURNS sla
+AS 'MODULE_PATHNAME', 'revacct_compiled'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION sla(text) IS 'The agreed SLA of a name, every version in its own time.';
+
+CREATE FUNCTION sla(name unknown)
+RETURNS sla
+AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION sla(unknown) IS 'The agreed SLA of a name, every version in its own time: for a literal, which has no type yet.';
+
+-- Coming into force
+
+CREATE FUNCTION _give_numbers(change bigint)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    new record;
+BEGIN
+    FOR new IN
+        SELECT * FROM (
+            SELECT v.kind, v.key
+            FROM revacct_data.version AS v WHERE v.change_id = change AND v.kind = 'stage' ORDER BY v.version_id) AS stage
+        UNION ALL
+        SELECT * FROM (
+            SELECT CASE c.list WHEN 'event' THEN 'event' ELSE 'code' END, CASE c.list WHEN 'event' THEN object_key(c.code) ELSE v.key END
+            FROM revacct_data.version AS v JOIN revacct_data.code AS c USING (version_id) WHERE v.change_id = change ORDER BY v.version_id) AS code
+        UNION ALL
+        SELECT * FROM (
+            SELECT 'event', object_key(m.name)
+            FROM revacct_data.version AS v JOIN revacct_data.policy AS p USING (version_id), unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
+            WHERE v.change_id = change
+              AND NOT EXISTS (SELECT FROM revacct_data.stage AS s WHERE s.lifecycle = p.lifecycle AND s.stage = m.name)
+            ORDER BY v.version_id, m.no) AS event
+    LOOP
+        INSERT INTO revacct_data.numbering (kind, key, number)
+        SELECT new.kind, new.key, coalesce(max(n.number), 0) + 1 FROM revacct_data.numbering AS n WHERE n.is_mark = (new.kind <> 'code')
+        ON CONFLICT (kind, key) DO NOTHING;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION _give_numbers(bigint) IS 'Numbers the stages, kinds of events and codes that a change brings, in their order.';
+
+CREATE VIEW revacct_data.reference AS
+    SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.stage
+    UNION ALL SELECT version_id, 'code', revacct.object_key('journey', journey_place) FROM revacct_data.stage WHERE journey_place IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, from_stage) FROM revacct_data.transition WHERE from_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.transition
+    UNION ALL SELECT version_id, 'code', revacct.object_key(list, parent) FROM revacct_data.code WHERE parent IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.field_rule WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.field_rule WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.policy WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.policy WHERE to_stage IS NOT NULL
+    UNION ALL
+    SELECT p.version_id, 'code', revacct.object_key('event', m.name)
+    FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
+    WHERE NOT EXISTS (SELECT FROM revacct_data.stage AS s WHERE s.lifecycle = p.lifecycle AND s.stage = m.name)
+      -- kinds of events that everybody knows need no definition
+      AND m.name <> ALL ('{created, stage_entered, field_set, assigned, offered, accepted, rejected, expired, touch_out, touch_in, auto_reply, meeting_set,
+          meeting_held, meeting_no_show, disposition_set, recycled, reopened, merged, paused, resumed, escalated, feedback, asset_used, asset_shared,
+          training_done, coached, tool_used, service_opened, service_closed, survey, referral, exposed, override}')
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_target
+    UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment) FROM revacct_data.policy_target WHERE segment IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy_target WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_step
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.metric WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.metric WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.metric WHERE to_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'metric', revacct.object_key(metric) FROM revacct_data.target
+    UNION ALL SELECT version_id, 'program', revacct.object_key(parent) FROM revacct_data.program WHERE parent IS NOT NULL
+    UNION ALL SELECT p.version_id, 'code', revacct.object_key(c.list, c.code) FROM revacct_data.program AS p, jsonb_each_text(p.codes) AS c (list, code)
+    UNION ALL SELECT version_id, object_kind, object FROM revacct_data.responsibility WHERE object_kind NOT IN ('party', 'code_list', 'field', 'account')
+    UNION ALL SELECT version_id, kind, successor FROM revacct_data.version WHERE successor IS NOT NULL;
+COMMENT ON VIEW revacct_data.reference IS 'Which version refers to which definition, which must be in force all the while.';
+COMMENT ON COLUMN revacct_data.reference.version_id IS 'The version.';
+COMMENT ON COLUMN revacct_data.reference.kind IS 'The kind of what it refers to.';
+COMMENT ON COLUMN revacct_data.reference.key IS 'The key of what it refers to.';
+
+CREATE FUNCTION _check_change(change bigint)
+RETURNS void
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wrong record;
+    since constant timestamptz := (SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = change);
+    compiled record;
+BEGIN
+    -- What is referred to is in force as long as what refers to it; a retired one's successor, when it was named.
+    SELECT i.kind, i.key, r.kind AS of_kind, r.key AS of_key INTO wrong
+    FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) JOIN revacct_data.reference AS r USING (version_id)
+    WHERE upper_inf(i.recorded)
+      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = r.kind AND t.key = r.key))
+      AND NOT coalesce((
+            SELECT CASE WHEN v.action = 'retire' THEN range_agg(o.valid) @> lower(i.valid) ELSE range_agg(o.valid) @> i.valid END
+            FROM revacct_data.validity AS o JOIN revacct_data.version AS ov USING (version_id)
+            WHERE o.kind = r.kind AND o.key = r.key AND upper_inf(o.recorded) AND (ov.action = 'define' OR v.action = 'retire')), false)
+    ORDER BY 1, 2, 3, 4 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" refers to % "%", which is not in force all the while', wrong.kind, wrong.key, wrong.of_kind, wrong.of_key
+            USING ERRCODE = 'foreign_key_violation',
+                  HINT = 'Define what is missing in the same change, for the same time; or retire what refers to it.';
+    END IF;
+
+    SELECT i.key, o.key AS other, s.stage_no INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.stage AS s USING (version_id)
+         JOIN revacct_data.stage AS os ON os.lifecycle = s.lifecycle AND os.stage_no = s.stage_no AND os.stage <> s.stage
+         JOIN revacct_data.validity AS o ON o.version_id = os.version_id
+    WHERE v.change_id = change AND upper_inf(i.recorded) AND upper_inf(o.recorded) AND i.valid && o.valid
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'stages "%" and "%" have the same place', wrong.key, wrong.other
+            USING ERRCODE = 'unique_violation', DETAIL = format('stage_no is %s for both.', wrong.stage_no);
+    END IF;
+
+    SELECT i.key INTO wrong
+    FROM revacct_data.validity AS i JOIN revacct_data.metric AS m USING (version_id)
+    WHERE upper_inf(i.recorded)
+      AND NOT coalesce((
+            SELECT range_agg(o.valid) @> i.valid
+            FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS o USING (version_id)
+            WHERE r.role = 'accountable' AND r.object_kind = 'metric' AND r.object = i.key AND upper_inf(o.recorded)), false)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'metric "%" has no accountable party', wrong.key
+            USING ERRCODE = 'check_violation',
+                  HINT = format('Assign one in the same change: SELECT assign(''party'', ''accountable'', ''metric'', %L).', wrong.key);
+    END IF;
+
+    SELECT r.object_kind, r.object, sum(r.share) AS share INTO wrong
+    FROM (SELECT DISTINCT t.object_kind, t.object, lower(ti.valid) AS at
+          FROM revacct_data.version AS tv JOIN revacct_data.responsibility AS o USING (version_id)
+               JOIN revacct_data.responsibility AS t ON t.object_kind = o.object_kind AND t.object = o.object
+               JOIN revacct_data.validity AS ti ON ti.version_id = t.version_id AND upper_inf(ti.recorded)
+          WHERE tv.change_id = change) AS moment
+         JOIN revacct_data.responsibility AS r USING (object_kind, object)
+         JOIN revacct_data.validity AS i ON i.version_id = r.version_id AND upper_inf(i.recorded) AND i.valid @> moment.at
+    GROUP BY r.object_kind, r.object, moment.at HAVING sum(r.share) > 1
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the shares of % "%" are more than the whole', wrong.object_kind, wrong.object
+            USING ERRCODE = 'check_violation', DETAIL = format('They add up to %s.', wrong.share);
+    END IF;
+
+    -- Nothing is a part of itself, by however many steps: teams, reporting lines, codes, programs.
+    WITH RECURSIVE part (kind, child, parent, valid) AS (
+        SELECT 'party ' || r.role, object_key(r.party), r.object, i.valid
+        FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id)
+        WHERE r.role IN ('member', 'manager') AND upper_inf(i.recorded)
+        UNION ALL
+        SELECT 'code', i.key, object_key(c.list, c.parent), i.valid
+        FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id) WHERE c.parent IS NOT NULL AND upper_inf(i.recorded)
+        UNION ALL
+        SELECT 'program', i.key, object_key(p.parent), i.valid
+        FROM revacct_data.program AS p JOIN revacct_data.validity AS i USING (version_id) WHERE p.parent IS NOT NULL AND upper_inf(i.recorded)
+    ), above (kind, child, ancestor, valid) AS (
+        SELECT p.kind, p.child, p.parent, p.valid FROM part AS p
+        UNION
+        SELECT a.kind, a.child, p.parent, a.valid * p.valid
+        FROM above AS a JOIN part AS p ON p.kind = a.kind AND p.child = a.ancestor AND p.valid && a.valid
+        WHERE a.child <> a.ancestor
+    )
+    SELECT a.kind, a.child INTO wrong FROM above AS a WHERE a.child = a.ancestor ORDER BY 1, 2 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" would be above itself', split_part(wrong.kind, ' ', 1), wrong.child USING ERRCODE = 'check_violation';
+    END IF;
+
+    -- The kernel judges definitions: all that the change touches must compile, at every time from which something of it is in force.
+    FOR compiled IN
+        WITH touched (kind, name) AS (
+            SELECT 'lifecycle', l.lifecycle FROM revacct_data.version AS v JOIN revacct_data.lifecycle AS l ON l.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            UNION
+            SELECT 'lifecycle', s.lifecycle FROM revacct_data.version AS v JOIN revacct_data.stage AS s ON s.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            UNION
+            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change AND p.start IS NOT NULL
+            UNION
+            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy_target AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            UNION
+            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy_step AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            UNION
+            SELECT 'calendar', c.calendar FROM revacct_data.version AS v JOIN revacct_data.calendar AS c ON c.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+        ), affected (kind, name) AS (
+            SELECT t.kind, t.name FROM touched AS t
+            UNION
+            SELECT 'lifecycle', l.lifecycle FROM touched AS t JOIN revacct_data.lifecycle AS l ON t.kind = 'calendar' AND l.calendar = t.name
+            UNION
+            SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy AS p ON (t.kind = 'calendar' AND p.calendar = t.name) OR (t.kind = 'lifecycle' AND p.lifecycle = t.name)
+            WHERE p.start IS NOT NULL
+            UNION
+            SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy_target AS p ON t.kind = 'calendar' AND p.calendar = t.name
+        ), moment (at) AS (
+            SELECT since
+            UNION
+            SELECT lower(i.valid) FROM revacct_data.validity AS i
+            WHERE upper_inf(i.recorded) AND lower(i.valid) > since AND i.kind IN ('lifecycle', 'stage', 'policy', 'policy_target', 'policy_step', 'calendar')
+        )
+        SELECT a.kind, a.name, m.at
+        FROM affected AS a, moment AS m
+        WHERE EXISTS (SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
+                      WHERE i.kind = a.kind AND i.key = object_key(a.name) AND i.valid @> m.at AND upper_inf(i.recorded) AND v.action = 'define')
+        ORDER BY 1, 2, 3
+    LOOP
+        CASE compiled.kind
+            WHEN 'lifecycle' THEN PERFORM _lifecycle(compiled.name, compiled.at, NULL);
+            WHEN 'calendar' THEN PERFORM _business_calendar(compiled.name, compiled.at, NULL);
+            WHEN 'policy' THEN
+                PERFORM _sla(compiled.name, compiled.at, NULL);
+                PERFORM _sla(compiled.name, NULL, NULL);
+        END CASE;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION _check_change(bigint) IS
+'All that must hold once a change is in force: references, places of stages, owners of metrics, shares, no circles; and that the kernel compiles it.';

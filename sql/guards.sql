@@ -1,0 +1,91 @@
+--
+-- guards.sql: what every table of the model gets: a guard, a place in dumps, and what its administrator may do.
+--
+
+-- Writes come from the functions that govern them, or are refused: see _guard().
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.access FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.access FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.party FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.party FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.change FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.change FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.version FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.version FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.validity FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.validity FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.signoff FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.signoff FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.numbering FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.numbering FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.calendar FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.calendar FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.lifecycle FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.lifecycle FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.stage FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.stage FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.transition FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.transition FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.code FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.code FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.field_rule FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.field_rule FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.policy FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.policy FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.policy_target FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.policy_target FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.policy_step FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.policy_step FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.metric FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.metric FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.target FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.target FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.program FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.program FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.responsibility FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.responsibility FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.override FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.override FOR EACH ROW EXECUTE FUNCTION revacct._guard();
+
+-- All rows are the user's own: nothing is shipped.
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.access', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.party', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.change', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.version', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.validity', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.signoff', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.numbering', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.calendar', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.lifecycle', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.stage', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.transition', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.code', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.field_rule', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.policy', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.policy_target', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.policy_step', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.metric', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.target', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.program', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.responsibility', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.override', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.change_change_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.version_version_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.override_override_id_seq', '');
+
+-- A trusted extension's objects belong to the superuser; who installs it reads, says who may do what,
+-- and is told by the guard, not by a missing privilege, how the model is changed.
+GRANT SELECT ON ALL TABLES IN SCHEMA revacct TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT ON ALL TABLES IN SCHEMA revacct_data TO @extowner@ WITH GRANT OPTION;
+GRANT INSERT, UPDATE, DELETE ON
+    revacct_data.access, revacct_data.party, revacct_data.change, revacct_data.version, revacct_data.validity, revacct_data.signoff, revacct_data.numbering,
+    revacct_data.calendar, revacct_data.lifecycle, revacct_data.stage, revacct_data.transition, revacct_data.code, revacct_data.field_rule, revacct_data.policy,
+    revacct_data.policy_target, revacct_data.policy_step, revacct_data.metric, revacct_data.target, revacct_data.program, revacct_data.responsibility, revacct_data.override
+TO @extowner@;
+GRANT SELECT, UPDATE ON SEQUENCE revacct_data.change_change_id_seq, revacct_data.version_version_id_seq, revacct_data.override_override_id_seq TO @extowner@;
+
+REVOKE EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) TO @extowner@;
+
+-- What only the functions that govern call. They run as their owner.
+REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text),
+    _my_draft(bigint), _draft_version(bigint, text, text, text, text) FROM PUBLIC;
