@@ -664,6 +664,7 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
+#variable_conflict use_variable
 DECLARE
     draft constant bigint := _my_draft(change);
     at constant timestamptz := (SELECT coalesce(c.effective_at, clock_timestamp()) FROM revacct_data.change AS c WHERE c.change_id = draft);
