@@ -8,13 +8,12 @@ CREATE FUNCTION _kin(kind text, key text)
 RETURNS TABLE (object_kind text, object_key text)
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- The first name of a key; names may hold escaped slashes.
-    WITH name (first) AS (SELECT substring($2 FROM '^(?:[^/\\]|\\.)*'))
+    -- The first name of a key, of a rule on a field the first two; names may hold escaped slashes.
     SELECT $1, $2
     UNION ALL
-    SELECT parent.kind, name.first
-    FROM name, (VALUES ('stage', 'lifecycle'), ('transition', 'lifecycle'), ('policy_target', 'policy'), ('policy_step', 'policy'),
-                       ('target', 'metric'), ('code', 'code_list'), ('field_rule', 'field')) AS parent (child, kind)
+    SELECT parent.kind, substring($2 FROM CASE parent.kind WHEN 'field' THEN '^(?:[^/\\]|\\.)*/(?:[^/\\]|\\.)*' ELSE '^(?:[^/\\]|\\.)*' END)
+    FROM (VALUES ('stage', 'lifecycle'), ('transition', 'lifecycle'), ('policy_target', 'policy'), ('policy_step', 'policy'),
+                 ('target', 'metric'), ('code', 'code_list'), ('field_rule', 'field')) AS parent (child, kind)
     WHERE parent.child = $1;
 END;
 COMMENT ON FUNCTION _kin(text, text) IS 'A definition and what it is part of: a stage belongs to a lifecycle, a code to a list.';

@@ -301,7 +301,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
     INSERT INTO revacct_data.field_rule (version_id, subject_kind, field, rule, source, priority, lifecycle, at_stage, code_list, condition, enforcement, meaning)
-    VALUES (_draft_version(change, 'field_rule', object_key(object_key(subject_kind, field), rule, coalesce(source, object_key(lifecycle, at_stage), lifecycle, ''))),
+    VALUES (_draft_version(change, 'field_rule', object_key(VARIADIC ARRAY[subject_kind, field, rule] || array_remove(ARRAY[source, lifecycle, at_stage], NULL))),
             subject_kind, field, rule, source, priority, lifecycle, at_stage, code_list, condition, enforcement, meaning);
 END $$;
 COMMENT ON FUNCTION define_field_rule(text, text, text, text, int, text, text, text, jsonb, text, text, bigint) IS
@@ -652,7 +652,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
     INSERT INTO revacct_data.responsibility (version_id, party, role, object_kind, object, share, weight, capacity)
-    VALUES (_draft_version(change, 'responsibility', object_key(party, role, object_kind, object)), party, role, object_kind, object, share, weight, capacity);
+    VALUES (_draft_version(change, 'responsibility', object_key(party, role, object_kind) || '/' || object), party, role, object_kind, object, share, weight, capacity);
 END $$;
 COMMENT ON FUNCTION assign(text, text, text, text, numeric, numeric, int, bigint) IS
 'Drafts a responsibility, as in assign(''marketing'', ''accountable'', ''stage'', ''inbound/mql'', share => 0.6). role: member, manager, approver or pool of a party; accountable (an owner, whose signature changes need), responsible, consulted, informed or steward of a party, lifecycle, stage, policy, metric, target, program, calendar, code_list, field or account. object: its key, as object_key() gives it. weight, capacity: in a routing pool. change: the draft it belongs to; NULL: the only one of yours.';
@@ -697,7 +697,7 @@ CREATE FUNCTION unassign(party text, role text, object_kind text, object text, c
 RETURNS void
 LANGUAGE SQL VOLATILE
 BEGIN ATOMIC
-    SELECT revacct.retire('responsibility', revacct.object_key(party, role, object_kind, object), change => unassign.change);
+    SELECT revacct.retire('responsibility', revacct.object_key(party, role, object_kind) || '/' || object, change => unassign.change);
 END;
 COMMENT ON FUNCTION unassign(text, text, text, text, bigint) IS
 'Drafts the end of a responsibility. change: the draft it belongs to; NULL: the only one of yours.

@@ -55,6 +55,7 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
+#variable_conflict use_variable
 DECLARE
     asked revacct_data.override;
 BEGIN
