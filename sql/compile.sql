@@ -119,7 +119,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _mark_names(revacct_data.policy) IS 'The stages and kinds of events by which the clock of a policy goes.';
 
-CREATE FUNCTION _sla_at(name text, at timestamptz, known timestamptz, valid tstzrange)
+CREATE FUNCTION _sla_at(name text, at timestamptz, known timestamptz, marks_at timestamptz, valid tstzrange)
 RETURNS sla[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
@@ -142,11 +142,10 @@ BEGIN
         SELECT s.due || ' to ' || s.recipient
         FROM revacct_data.policy_step AS s JOIN revacct_data.validity AS i USING (version_id)
         WHERE s.policy = name AND i.valid @> at AND i.recorded @> known ORDER BY s.due COLLATE "C", s.recipient COLLATE "C");
-    -- A stage is known by its marks, retired ones as far as the record goes: the clock has one list of marks for all its versions.
     numbers := ARRAY(
         SELECT m.name || '=' || coalesce(stage.marks, own.number::text, event.number::text)
         FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-             LEFT JOIN _stage_marks(p.lifecycle, coalesce(upper(valid), 'infinity'), known) AS stage ON stage.stage = m.name
+             LEFT JOIN _stage_marks(p.lifecycle, marks_at, known) AS stage ON stage.stage = m.name
              LEFT JOIN revacct_data.numbering AS own ON own.kind = 'stage' AND own.key = object_key(p.lifecycle, m.name)
              LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
         ORDER BY m.no);
@@ -169,7 +168,7 @@ BEGIN
               WHERE d.policy = name AND i.valid @> at AND i.recorded @> known) AS t (target, calendar, version_no, segments, owners, place)
         ORDER BY t.place);
 END $$;
-COMMENT ON FUNCTION _sla_at(text, timestamptz, timestamptz, tstzrange) IS 'The policies of an SLA in force at an instant, made valid in a period; NULL when there is none. Runs with its owner''s rights: readers have none on the tables.';
+COMMENT ON FUNCTION _sla_at(text, timestamptz, timestamptz, timestamptz, tstzrange) IS 'The policies of an SLA in force at an instant, with the marks that stages have at another, made valid in a period; NULL when there is none. Runs with its owner''s rights: readers have none on the tables.';
 
 CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
 RETURNS sla
@@ -185,7 +184,7 @@ DECLARE
     now_held sla[];
 BEGIN
     IF model_at IS NOT NULL THEN
-        agreed := _sla_at(name, model_at, known, NULL);
+        agreed := _sla_at(name, model_at, known, model_at, NULL);
     ELSE
         bounds := ARRAY(
             WITH part AS (
@@ -203,19 +202,19 @@ BEGIN
             UNION
             SELECT upper(i.valid) FROM part JOIN revacct_data.validity AS i USING (version_id) WHERE i.recorded @> known AND NOT upper_inf(i.valid)
             ORDER BY 1);
-        -- Times in which the same was in force are one.
+        -- Times in which the same was in force are one. A clock has one list of marks for all its versions: the last.
         FOR n IN 1 .. cardinality(bounds) LOOP
-            now_held := _sla_at(name, bounds[n], known, NULL);
+            now_held := _sla_at(name, bounds[n], known, 'infinity', NULL);
             IF now_held::text IS DISTINCT FROM held::text THEN
                 IF held IS NOT NULL THEN
-                    agreed := agreed || _sla_at(name, since, known, tstzrange(since, bounds[n]));
+                    agreed := agreed || _sla_at(name, since, known, 'infinity', tstzrange(since, bounds[n]));
                 END IF;
                 held := now_held;
                 since := bounds[n];
             END IF;
         END LOOP;
         IF held IS NOT NULL THEN
-            agreed := agreed || _sla_at(name, since, known, tstzrange(since, NULL));
+            agreed := agreed || _sla_at(name, since, known, 'infinity', tstzrange(since, NULL));
         END IF;
     END IF;
     IF coalesce(agreed, '{}') = '{}' THEN
