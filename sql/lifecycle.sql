@@ -4,7 +4,7 @@
 
 CREATE FUNCTION lifecycle(
     name text,
-    stages text[] DEFAULT '{}',
+    stages text[],
     active text[] DEFAULT '{}',
     won text DEFAULT NULL,
     lost text[] DEFAULT '{}',

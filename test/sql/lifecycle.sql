@@ -15,7 +15,7 @@ SELECT length(lifecycle(repeat('n', 255), stages => '{a}')::text) > 255 AS longe
 -- Stages
 SELECT lifecycle('none', stages => '{}');
 SELECT lifecycle('none', stages => NULL);
-SELECT lifecycle('only the end', won => 'won', lost => '{lost}');
+SELECT lifecycle('only the end', stages => '{}', won => 'won', lost => '{lost}');
 SELECT lifecycle('twice', stages => '{lead, mql, lead}');
 SELECT lifecycle('twice', stages => '{lead}', lost => '{lead}');
 SELECT lifecycle('twice', stages => '{lead}', won => 'lead');
@@ -121,7 +121,7 @@ INSERT INTO definitions VALUES
                   step_within => '{NULL, NULL, 1 week}', times => 'increasing',
                   entry_range => '[2025-01-01 00:00+00, 2025-02-01 00:00:00.25+00)', visits => 'last', unknown => 'count',
                   time_zone => 'Europe/Berlin')),
-    (3, lifecycle('customers', active => '{onboarding, live}', churned => '{gone}', visits => 'cumulative')),
+    (3, lifecycle('customers', stages => '{}', active => '{onboarding, live}', churned => '{gone}', visits => 'cumulative')),
     (4, lifecycle('quoted; "name":', stages => ARRAY[' blank ', 'with, comma', 'with "quotes"', 'stages', 'won', 'a:b', 'c;d', E'tab\there', 'x''y', E'back\\slash'],
                   won => E'new\nline')),
     (5, lifecycle('Ω – ünï', stages => '{日本, "🙂"}', attempt => 'first', skip => 'any')),
