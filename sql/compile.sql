@@ -45,7 +45,7 @@ COMMENT ON FUNCTION _not_in_force(text, text, timestamptz) IS 'Refuses to compil
 CREATE FUNCTION _business_calendar(name text, model_at timestamptz, known_at timestamptz)
 RETURNS business_calendar
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     at constant timestamptz := coalesce(model_at, statement_timestamp());
@@ -64,7 +64,7 @@ COMMENT ON FUNCTION _business_calendar(text, timestamptz, timestamptz) IS 'What 
 CREATE FUNCTION _lifecycle(name text, model_at timestamptz, known_at timestamptz)
 RETURNS lifecycle
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     at constant timestamptz := coalesce(model_at, statement_timestamp());
@@ -119,108 +119,99 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _mark_names(revacct_data.policy) IS 'The stages and kinds of events by which the clock of a policy goes.';
 
-CREATE FUNCTION _sla_at(name text, at timestamptz, known timestamptz, marks_at timestamptz, valid tstzrange)
-RETURNS sla[]
+CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
+RETURNS sla
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
-#variable_conflict use_variable
 DECLARE
+    known constant timestamptz := coalesce(known_at, 'infinity');
     p revacct_data.policy;
-    policy_version int;
-    steps text[];
     numbers text[];
+    agreed sla;
 BEGIN
+    -- What must be the same in all versions of a clock is that of the last.
     SELECT d.* INTO p
     FROM revacct_data.validity AS i JOIN revacct_data.policy AS d USING (version_id)
-    WHERE i.kind = 'policy' AND i.key = object_key(name) AND i.valid @> at AND i.recorded @> known AND d.start IS NOT NULL;
+    WHERE i.kind = 'policy' AND i.key = object_key(name) AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at) AND d.start IS NOT NULL
+    ORDER BY lower(i.valid) DESC LIMIT 1;
     IF NOT FOUND THEN
-        RETURN NULL;
+        PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, statement_timestamp()));
     END IF;
-    SELECT v.version_no INTO policy_version FROM revacct_data.version AS v WHERE v.version_id = p.version_id;
-    steps := ARRAY(
-        SELECT s.due || ' to ' || s.recipient
-        FROM revacct_data.policy_step AS s JOIN revacct_data.validity AS i USING (version_id)
-        WHERE s.policy = name AND i.valid @> at AND i.recorded @> known ORDER BY s.due COLLATE "C", s.recipient COLLATE "C");
     numbers := ARRAY(
         SELECT m.name || '=' || coalesce(stage.marks, own.number::text, event.number::text)
         FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-             LEFT JOIN _stage_marks(p.lifecycle, marks_at, known) AS stage ON stage.stage = m.name
+             LEFT JOIN _stage_marks(p.lifecycle, coalesce(model_at, 'infinity'), known) AS stage ON stage.stage = m.name
              LEFT JOIN revacct_data.numbering AS own ON own.kind = 'stage' AND own.key = object_key(p.lifecycle, m.name)
              LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
         ORDER BY m.no);
 
-    RETURN ARRAY(
-        SELECT sla(p.policy, start => p.start, stop => p.stop, pause => p.pause, resume => p.resume, reset => p.reset, cancel => p.cancel,
-                   segment => p.segment, owner => p.owner, promise => p.promise, marks => numbers, target => t.target,
-                   calendar => CASE WHEN t.calendar IS NOT NULL THEN _business_calendar(t.calendar, at, nullif(known, 'infinity')) END,
-                   warnings => p.warnings, escalations => steps, version => t.version_no::text, valid => valid,
-                   segments => t.segments, owners => t.owners, reopen => p.reopen, change => p.on_change, phases => p.phases,
-                   max_clocks => p.max_clocks, beyond => p.beyond)
-        FROM (SELECT p.target, p.calendar, policy_version, NULL::bigint[] AS segments, NULL::bigint[] AS owners, 0::bigint AS place
-              WHERE p.target IS NOT NULL OR p.promise <> '{}'
-              UNION ALL
-              SELECT d.target, coalesce(d.calendar, p.calendar), v.version_no, CASE WHEN d.segment IS NOT NULL THEN ARRAY[code.number::bigint] END,
-                     CASE WHEN d.owner IS NOT NULL THEN ARRAY[owner.party_no] END, d.version_id
-              FROM revacct_data.policy_target AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
-                   LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
-                   LEFT JOIN revacct_data.party AS owner ON owner.party = d.owner
-              WHERE d.policy = name AND i.valid @> at AND i.recorded @> known) AS t (target, calendar, version_no, segments, owners, place)
-        ORDER BY t.place);
-END $$;
-COMMENT ON FUNCTION _sla_at(text, timestamptz, timestamptz, timestamptz, tstzrange) IS 'The policies of an SLA in force at an instant, with the marks that stages have at another, made valid in a period; NULL when there is none. Runs with its owner''s rights: readers have none on the tables.';
-
-CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
-RETURNS sla
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
-AS $$
-DECLARE
-    known constant timestamptz := coalesce(known_at, 'infinity');
-    bounds timestamptz[];
-    agreed sla[] := '{}';
-    held sla[];
-    since timestamptz;
-    now_held sla[];
-BEGIN
-    IF model_at IS NOT NULL THEN
-        agreed := _sla_at(name, model_at, known, model_at, NULL);
-    ELSE
-        bounds := ARRAY(
-            WITH part AS (
-                SELECT p.version_id, p.calendar FROM revacct_data.policy AS p WHERE p.policy = name
-                UNION ALL
-                SELECT t.version_id, t.calendar FROM revacct_data.policy_target AS t WHERE t.policy = name
-                UNION ALL
-                SELECT s.version_id, NULL FROM revacct_data.policy_step AS s WHERE s.policy = name
-                UNION ALL
-                SELECT c.version_id, NULL FROM revacct_data.calendar AS c
-                WHERE c.calendar IN (SELECT p.calendar FROM revacct_data.policy AS p WHERE p.policy = name
-                                     UNION SELECT t.calendar FROM revacct_data.policy_target AS t WHERE t.policy = name)
-            )
-            SELECT lower(i.valid) FROM part JOIN revacct_data.validity AS i USING (version_id) WHERE i.recorded @> known
-            UNION
-            SELECT upper(i.valid) FROM part JOIN revacct_data.validity AS i USING (version_id) WHERE i.recorded @> known AND NOT upper_inf(i.valid)
-            ORDER BY 1);
-        -- Times in which the same was in force are one. A clock has one list of marks for all its versions: the last.
-        FOR n IN 1 .. cardinality(bounds) LOOP
-            now_held := _sla_at(name, bounds[n], known, 'infinity', NULL);
-            IF now_held::text IS DISTINCT FROM held::text THEN
-                IF held IS NOT NULL THEN
-                    agreed := agreed || _sla_at(name, since, known, 'infinity', tstzrange(since, bounds[n]));
-                END IF;
-                held := now_held;
-                since := bounds[n];
-            END IF;
-        END LOOP;
-        IF held IS NOT NULL THEN
-            agreed := agreed || _sla_at(name, since, known, 'infinity', tstzrange(since, NULL));
-        END IF;
+    WITH policy AS MATERIALIZED (
+        SELECT d.*, i.valid, v.version_no
+        FROM revacct_data.policy AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
+        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at) AND d.start IS NOT NULL
+    ), special AS MATERIALIZED (
+        SELECT d.*, i.valid, v.version_no, code.number AS segment_no, party.party_no AS owner_no
+        FROM revacct_data.policy_target AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
+             LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
+             LEFT JOIN revacct_data.party ON party.party = d.owner
+        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
+    ), step AS MATERIALIZED (
+        SELECT d.due || ' to ' || d.recipient AS step, i.valid
+        FROM revacct_data.policy_step AS d JOIN revacct_data.validity AS i USING (version_id)
+        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
+    ), calendar AS MATERIALIZED (
+        SELECT d.*, i.valid
+        FROM revacct_data.calendar AS d JOIN revacct_data.validity AS i USING (version_id)
+        WHERE d.calendar IN (SELECT policy.calendar FROM policy UNION ALL SELECT special.calendar FROM special)
+          AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
+    ), bound (at) AS (
+        SELECT model_at WHERE model_at IS NOT NULL
+        UNION
+        SELECT edge.at
+        FROM (SELECT policy.valid FROM policy UNION ALL SELECT special.valid FROM special UNION ALL SELECT step.valid FROM step UNION ALL SELECT calendar.valid FROM calendar) AS part,
+             LATERAL (VALUES (lower(part.valid)), (upper(part.valid))) AS edge (at)
+        WHERE model_at IS NULL AND edge.at IS NOT NULL
+    ), piece AS (
+        SELECT b.at AS since, lead(b.at) OVER (ORDER BY b.at) AS until FROM bound AS b
+    ), term AS (
+        SELECT piece.since, piece.until, policy.warnings, t.*, c.time_zone, c.hours, c.shifts, c.breaks, c.holidays, c.known_until,
+               ARRAY(SELECT step.step FROM step WHERE step.valid @> piece.since ORDER BY step.step COLLATE "C") AS steps,
+               policy.start, policy.stop, policy.pause, policy.resume, policy.reset, policy.cancel, policy.segment, policy.owner, policy.promise,
+               policy.reopen, policy.on_change, policy.phases, policy.max_clocks, policy.beyond
+        FROM piece JOIN policy ON policy.valid @> piece.since
+             CROSS JOIN LATERAL (
+                 SELECT policy.target, policy.calendar, policy.version_no, NULL::bigint AS segment_no, NULL::bigint AS owner_no
+                 WHERE policy.target IS NOT NULL OR policy.promise <> '{}'
+                 UNION ALL
+                 SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no, special.segment_no, special.owner_no
+                 FROM special WHERE special.valid @> piece.since) AS t
+             LEFT JOIN calendar AS c ON c.calendar = t.calendar AND c.valid @> piece.since
+    ), content AS (
+        SELECT t.since, t.until, jsonb_agg(to_jsonb(t) - 'since' - 'until' ORDER BY t.segment_no NULLS FIRST, t.owner_no NULLS FIRST) AS terms
+        FROM term AS t GROUP BY t.since, t.until
+    ), run AS (
+        -- Times in which the same is in force, one after the other, are one.
+        SELECT c.since, c.until, count(*) FILTER (WHERE c.is_new) OVER (ORDER BY c.since) AS no
+        FROM (SELECT c.*, (lag(c.terms) OVER w, lag(c.until) OVER w) IS DISTINCT FROM (c.terms, c.since) AS is_new FROM content AS c WINDOW w AS (ORDER BY c.since)) AS c
+    ), period AS (
+        SELECT min(r.since) AS since, CASE WHEN model_at IS NULL THEN tstzrange(min(r.since), CASE WHEN count(r.until) = count(*) THEN max(r.until) END) END AS valid
+        FROM run AS r GROUP BY r.no
+    )
+    SELECT sla(array_agg(sla(
+               name, start => t.start, stop => t.stop, pause => t.pause, resume => t.resume, reset => t.reset, cancel => t.cancel,
+               segment => t.segment, owner => t.owner, promise => t.promise, marks => numbers, target => t.target,
+               calendar => CASE WHEN t.calendar IS NOT NULL THEN business_calendar(t.calendar, t.time_zone, t.hours, t.shifts, t.breaks, t.holidays, t.known_until) END,
+               warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
+               segments => CASE WHEN t.segment_no IS NOT NULL THEN ARRAY[t.segment_no] END, owners => CASE WHEN t.owner_no IS NOT NULL THEN ARRAY[t.owner_no] END,
+               reopen => t.reopen, change => t.on_change, phases => t.phases, max_clocks => t.max_clocks, beyond => t.beyond)))
+    INTO agreed
+    FROM period JOIN term AS t USING (since);
+    IF agreed IS NULL THEN
+        RAISE EXCEPTION 'SLA "%" has no target', name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give define_sla() a target or a promise, or define_sla_target() one for a segment or an owner.';
     END IF;
-    IF coalesce(agreed, '{}') = '{}' THEN
-        PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, statement_timestamp()));
-    END IF;
-    RETURN sla(agreed);
+    RETURN agreed;
 END $$;
 COMMENT ON FUNCTION _sla(text, timestamptz, timestamptz) IS 'What sla(name, model_at, known_at) compiles. Runs with its owner''s rights: readers have none on the tables.';
 

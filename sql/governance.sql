@@ -11,11 +11,8 @@
 
 CREATE FUNCTION object_key(VARIADIC names text[])
 RETURNS text
-LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT string_agg(replace(replace(coalesce(part.name, ''), '\', '\\'), '/', '\/'), '/' ORDER BY part.no)
-    FROM unnest(names) WITH ORDINALITY AS part (name, no);
-END;
+AS 'MODULE_PATHNAME', 'revacct_object_key'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION object_key(text[]) IS
 'The key of a definition: its names, joined by slashes; a slash in a name is written \/. The key of stage mql in lifecycle inbound is inbound/mql.';
 

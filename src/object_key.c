@@ -1,0 +1,46 @@
+/*
+ * object_key.c: the names of a definition as one text
+ *
+ * Names are joined by slashes; a slash or a backslash in a name has a backslash before it, so that no two lists of names have the
+ * same key. A NULL among them counts as an empty name: keys have their parts in fixed places.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "revacct.h"
+
+/* object_key(VARIADIC names text[]) */
+PG_FUNCTION_INFO_V1(revacct_object_key);
+Datum
+revacct_object_key(PG_FUNCTION_ARGS)
+{
+	StringInfoData key;
+	Datum		  *names;
+	bool		  *nulls;
+	int			   count;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &count);
+	initStringInfo(&key);
+	for (int i = 0; i < count; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&key, '/');
+		if (!nulls[i])
+		{
+			text	   *name = DatumGetTextPP(names[i]);
+			const char *c = VARDATA_ANY(name);
+
+			/* No byte of a character of several bytes is a slash or a backslash in a server encoding. */
+			for (const char *end = c + VARSIZE_ANY_EXHDR(name); c < end; c++)
+			{
+				if (*c == '/' || *c == '\\')
+					appendStringInfoChar(&key, '\\');
+				appendStringInfoChar(&key, *c);
+			}
+		}
+	}
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(key.data, key.len));
+}
