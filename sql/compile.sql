@@ -278,6 +278,30 @@ AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
 LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION sla(unknown) IS 'The agreed SLA of a name, every version in its own time: for a literal, which has no type yet.';
 
+CREATE FUNCTION mark(lifecycle text, name text)
+RETURNS int
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    number int;
+BEGIN
+    IF name IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT n.number INTO number
+    FROM revacct_data.numbering AS n
+    WHERE (n.kind = 'stage' AND n.key = object_key(lifecycle, name)) OR (n.kind = 'event' AND n.key = object_key(name))
+    ORDER BY n.kind DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no stage "%" of lifecycle "%", and no such kind of event', name, coalesce(lifecycle, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Stages and kinds of events have marks once a change that names them is approved.';
+    END IF;
+    RETURN number;
+END $$;
+COMMENT ON FUNCTION mark(text, text) IS
+'The mark of a stage of an agreed lifecycle, be it in force or retired, or else of a kind of event; to be folded into a journey. NULL for NULL. lifecycle NULL: of a kind of event. An unknown name is an error (22023). Runs with its owner''s rights: readers have none on the tables.';
+
 -- Coming into force
 
 CREATE FUNCTION _give_numbers(change bigint)

@@ -42,7 +42,7 @@ CREATE VIEW revacct_data.wording AS
     FROM revacct_data.transition AS t
     UNION ALL
     SELECT version_id, c.meaning,
-           concat_ws('; ', c.label, 'part of ' || c.parent, 'explains ' || c.applies_to, 'needs ' || nullif(array_to_string(c.requires, ', '), ''))
+           concat_ws('; ', c.label, 'part of ' || c.parent, 'explains ' || c.applies_to, 'needs ' || nullif(array_to_string(c.requires, ', '), ''), 'if ' || c.condition::text)
     FROM revacct_data.code AS c
     UNION ALL
     SELECT version_id, r.meaning,

@@ -229,7 +229,8 @@ CREATE TABLE revacct_data.code (
     parent text,
     code_no int,
     applies_to text,
-    requires text[] NOT NULL
+    requires text[] NOT NULL,
+    condition jsonb CHECK (_is_condition(condition))
 );
 CREATE INDEX ON revacct_data.code (list, code);
 COMMENT ON TABLE revacct_data.code IS 'A code: a disposition, a loss or win reason, a lead source, a channel, a segment, a place on the buyer journey, a kind of event….';
@@ -242,20 +243,21 @@ COMMENT ON COLUMN revacct_data.code.parent IS 'The code of the same list that it
 COMMENT ON COLUMN revacct_data.code.code_no IS 'Its place in the list.';
 COMMENT ON COLUMN revacct_data.code.applies_to IS 'The category of stages it explains, such as lost; NULL: any.';
 COMMENT ON COLUMN revacct_data.code.requires IS 'Fields that must be given with it, such as competitor.';
+COMMENT ON COLUMN revacct_data.code.condition IS 'The condition that the fields of a subject fulfil to which it applies, as of a segment: see condition_holds().';
 
 CREATE FUNCTION define_code(
     list text, code text, label text DEFAULT NULL, parent text DEFAULT NULL, code_no int DEFAULT NULL, applies_to text DEFAULT NULL,
-    requires text[] DEFAULT '{}', meaning text DEFAULT NULL, change bigint DEFAULT NULL)
+    requires text[] DEFAULT '{}', condition jsonb DEFAULT NULL, meaning text DEFAULT NULL, change bigint DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
-    INSERT INTO revacct_data.code (version_id, list, code, label, meaning, parent, code_no, applies_to, requires)
-    VALUES (_draft_version(change, 'code', object_key(list, code)), list, code, coalesce(label, code), meaning, parent, code_no, applies_to, requires);
+    INSERT INTO revacct_data.code (version_id, list, code, label, meaning, parent, code_no, applies_to, requires, condition)
+    VALUES (_draft_version(change, 'code', object_key(list, code)), list, code, coalesce(label, code), meaning, parent, code_no, applies_to, requires, condition);
 END $$;
-COMMENT ON FUNCTION define_code(text, text, text, text, int, text, text[], text, bigint) IS
-'Drafts a code of a list: disposition, loss_reason, win_reason, lead_source, channel, segment, journey, event, rejection, cost, or any of yours. parent: the code it is a part of. code_no: its place in the list. applies_to: the category of stages it explains. requires: fields to be given with it. change: the draft it belongs to; NULL: the only one of yours.';
+COMMENT ON FUNCTION define_code(text, text, text, text, int, text, text[], jsonb, text, bigint) IS
+'Drafts a code of a list: disposition, loss_reason, win_reason, lead_source, channel, segment, journey, event, rejection, cost, or any of yours. parent: the code it is a part of. code_no: its place in the list. applies_to: the category of stages it explains. requires: fields to be given with it. condition: which subjects it applies to, as of a segment: see matching_codes(). change: the draft it belongs to; NULL: the only one of yours.';
 
 -- Fields
 

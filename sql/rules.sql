@@ -190,6 +190,20 @@ COMMENT ON FUNCTION enforce_move(text, text, text, jsonb, text[], jsonb, text[],
 'Refuses a move that breaks a rule whose enforcement is refuse, unless it was overridden for the subject; to be called by a trigger. Arguments: as check_move().
 Errors: check_violation (23514), naming the first of the rules.';
 
+CREATE FUNCTION matching_codes(list text, fields jsonb, at timestamptz DEFAULT NULL)
+RETURNS SETOF text
+LANGUAGE SQL STABLE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    SELECT c.code
+    FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
+    WHERE c.list = matching_codes.list AND i.valid @> coalesce(matching_codes.at, statement_timestamp()) AND upper_inf(i.recorded)
+      AND c.condition IS NOT NULL AND revacct.condition_holds(c.condition, fields)
+    ORDER BY c.code_no, c.code COLLATE "C";
+END;
+COMMENT ON FUNCTION matching_codes(text, jsonb, timestamptz) IS
+'The codes of a list whose condition the fields of a subject fulfil, in the order of the list: its segments, as agreed at an instant (NULL: now). Runs with its owner''s rights: readers have none on the tables.';
+
 CREATE FUNCTION counted_as(kind text, key text, model_at timestamptz DEFAULT NULL, known_at timestamptz DEFAULT NULL)
 RETURNS text
 LANGUAGE SQL STABLE SECURITY DEFINER
