@@ -25,40 +25,48 @@ SECURITY DEFINER SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     WITH touched AS (
         SELECT v.kind, v.key, v.version_id, v.replaces FROM revacct_data.version AS v WHERE v.change_id = _required_signoffs.change_id
-    ), concerned (kind, key) AS (
-        SELECT kin.object_kind, kin.object_key FROM touched AS t, revacct._kin(t.kind, t.key) AS kin WHERE t.kind <> 'responsibility'
+    ), concerned (version_id, kind, key) AS (
+        SELECT t.version_id, kin.object_kind, kin.object_key FROM touched AS t, revacct._kin(t.kind, t.key) AS kin WHERE t.kind <> 'responsibility'
         UNION
         -- a hand-off is agreed on by both its sides
-        SELECT 'stage', revacct.object_key(x.lifecycle, side.stage)
+        SELECT t.version_id, 'stage', revacct.object_key(x.lifecycle, side.stage)
         FROM touched AS t JOIN revacct_data.transition AS x ON x.version_id IN (t.version_id, t.replaces), unnest(ARRAY[x.from_stage, x.to_stage]) AS side (stage)
         UNION
         -- the owners of stages own what is said of all of them
-        SELECT 'stage', s.key
+        SELECT t.version_id, 'stage', s.key
         FROM touched AS t JOIN revacct_data.lifecycle AS l ON l.version_id IN (t.version_id, t.replaces)
              JOIN revacct_data.stage AS c ON c.lifecycle = l.lifecycle JOIN revacct_data.version AS s ON s.version_id = c.version_id
         UNION
         -- who owns something has a say in who else does
-        SELECT kin.object_kind, kin.object_key
+        SELECT t.version_id, kin.object_kind, kin.object_key
         FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces), revacct._kin(r.object_kind, r.object) AS kin
-    ), owner (party) AS (
-        SELECT r.party
-        FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id)
-             JOIN concerned AS c ON c.kind = r.object_kind AND c.key = r.object
-        WHERE r.role = 'accountable' AND i.valid @> statement_timestamp() AND upper_inf(i.recorded)
+    ), owner (version_id, party) AS (
+        SELECT c.version_id, r.party
+        FROM concerned AS c JOIN revacct_data.responsibility AS r ON c.kind = r.object_kind AND c.key = r.object JOIN revacct_data.validity AS i ON i.version_id = r.version_id
+        -- the clock: a statement that began before somebody lost their say does not give it back
+        WHERE r.role = 'accountable' AND i.valid @> clock_timestamp() AND upper_inf(i.recorded)
         UNION
-        -- who is to be an owner agrees to it
-        SELECT r.party FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id = t.version_id WHERE r.role = 'accountable'
-    ), other AS (
+        -- a party agrees to its members, approvers, pools and owners; to a reporting line, who is accountable or the council
+        SELECT t.version_id, p.party
+        FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces)
+             JOIN revacct_data.party AS p ON r.object_kind = 'party' AND r.object = revacct.object_key(p.party) AND r.role <> 'manager'
+    ), other (version_id, party) AS (
         -- to propose a change is to agree to it
-        SELECT o.party FROM owner AS o JOIN revacct_data.party AS p USING (party), revacct_data.change AS c
-        WHERE c.change_id = _required_signoffs.change_id AND (p.login IS NULL OR (p.login <> c.raised_by AND p.login IS DISTINCT FROM c.proposed_by))
+        SELECT o.version_id, o.party
+        FROM owner AS o JOIN revacct_data.party AS p USING (party), revacct_data.change AS c
+        WHERE c.change_id = _required_signoffs.change_id AND p.login IS DISTINCT FROM c.proposed_by
     )
-    SELECT other.party FROM other
-    UNION ALL
-    SELECT NULL WHERE NOT EXISTS (SELECT FROM other);
+    SELECT o.party FROM other AS o
+    UNION
+    -- who is to be an owner agrees to it, beside those who have a say now
+    SELECT r.party
+    FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id = t.version_id JOIN revacct_data.party AS p USING (party), revacct_data.change AS c
+    WHERE r.role = 'accountable' AND c.change_id = _required_signoffs.change_id AND p.login IS DISTINCT FROM c.proposed_by
+    UNION
+    SELECT NULL FROM touched AS t WHERE NOT EXISTS (SELECT FROM other AS o WHERE o.version_id = t.version_id);
 END;
 COMMENT ON FUNCTION _required_signoffs(bigint) IS
-'The parties without whose signature a change is not approved: those accountable for what it touches, and those it makes accountable, but for its proposer; one row of NULL, the council, when there are none. Runs with its owner''s rights: views for readers ask it.';
+'The parties without whose signature a change is not approved: for each thing it touches those accountable for it now, but for who proposes it, and where that leaves nobody the council (NULL); and those it makes accountable. Runs with its owner''s rights: views for readers ask it.';
 
 CREATE FUNCTION _signatories(party text)
 RETURNS TABLE (login text)
@@ -69,7 +77,7 @@ BEGIN ATOMIC
     SELECT p.login
     FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.party AS p ON p.party = r.party
     WHERE r.role = 'approver' AND r.object_kind = 'party' AND r.object = revacct.object_key(_signatories.party)
-      AND i.valid @> statement_timestamp() AND upper_inf(i.recorded) AND p.login IS NOT NULL;
+      AND i.valid @> clock_timestamp() AND upper_inf(i.recorded) AND p.login IS NOT NULL;
 END;
 COMMENT ON FUNCTION _signatories(text) IS 'The logins that sign for a party: a person''s own, and those of its approvers.';
 
@@ -90,6 +98,19 @@ END;
 COMMENT ON FUNCTION _signs_for(bigint) IS 'The parties, NULL for the council, whose signature a proposed change still needs and the session''s user can give. Runs with its owner''s rights: views for readers ask it.';
 
 -- From proposal to decision
+
+CREATE FUNCTION _too_late(change bigint)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'the time from which change % was to be in force has passed', change
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = (SELECT format('It was %s', c.effective_at) || coalesce(format(' until %s.', c.effective_until), '.') FROM revacct_data.change AS c WHERE c.change_id = change),
+              HINT = format('Draft it again with another time, or marked as retroactive: SELECT redraft(%s, retroactive => true).', change);
+END $$;
+COMMENT ON FUNCTION _too_late(bigint) IS 'Refuses a change that waited too long.';
 
 CREATE FUNCTION propose_change(change bigint DEFAULT NULL)
 RETURNS bigint
@@ -115,6 +136,9 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Fill it: define_...(), assign() or retire().';
     END IF;
 
+    IF draft.effective_at < clock_timestamp() AND NOT draft.retroactive THEN
+        PERFORM _too_late(change);
+    END IF;
     UPDATE revacct_data.change SET status = 'proposed', proposed_by = session_user, proposed_at = clock_timestamp() WHERE change_id = change;
 
     -- What could not come into force is refused now, not when the last has signed: it is tried, and taken back.
@@ -151,7 +175,7 @@ BEGIN
     ELSIF found_change.status NOT IN ('draft', 'proposed') THEN
         RAISE EXCEPTION 'change % is decided', change
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', found_change.status),
-                  HINT = CASE found_change.status WHEN 'approved' THEN 'Draft a change that defines what shall be in force instead.' END;
+                  HINT = 'What is in force is changed by another change; redraft() begins one from this.';
     END IF;
     UPDATE revacct_data.change SET status = 'withdrawn', decided_at = clock_timestamp() WHERE change_id = change;
     RETURN change;
@@ -175,7 +199,10 @@ BEGIN
     ELSIF proposal.status <> 'proposed' THEN
         RAISE EXCEPTION 'change % is not open for signature', change
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status);
-    ELSIF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
+    END IF;
+    -- Who has a say cannot change between here and the end of the transaction.
+    LOCK TABLE revacct_data.validity IN SHARE ROW EXCLUSIVE MODE;
+    IF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
         RAISE EXCEPTION 'who drafted or proposed a change cannot sign it'
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = format('Change %s was drafted by %s and proposed by %s.', change, proposal.raised_by, proposal.proposed_by),
@@ -258,12 +285,10 @@ BEGIN
         retroactive = c.retroactive AND coalesce(c.effective_at < now.t, false)
     FROM (SELECT greatest(clock_timestamp(), max(lower(recorded)) + interval '1 microsecond') AS t FROM revacct_data.validity) AS now
     WHERE c.change_id = change AND (c.retroactive OR c.effective_at IS NULL OR c.effective_at >= now.t)
+      AND coalesce(coalesce(c.effective_at, now.t) < c.effective_until, true)
     RETURNING * INTO proposal;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the time from which change % was to be in force has passed', change
-            USING ERRCODE = 'object_not_in_prerequisite_state',
-                  DETAIL = format('It was %s.', (SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = change)),
-                  HINT = format('Draft it again with another time, or marked as retroactive: SELECT redraft(%s, retroactive => true).', change);
+        PERFORM _too_late(change);
     END IF;
     period := tstzrange(proposal.effective_at, nullif(proposal.effective_until, 'infinity'));
 

@@ -400,6 +400,15 @@ BEGIN
                   HINT = 'Define what is missing in the same change, for the same time; or retire what refers to it.';
     END IF;
 
+    SELECT v.key, r.object INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.responsibility AS r USING (version_id)
+    WHERE v.change_id = change AND r.object_kind = 'party' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE object_key(p.party) = r.object)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'responsibility "%" is for a party that is not registered', wrong.key
+            USING ERRCODE = 'foreign_key_violation', HINT = format('Register it: SELECT register_party(%L, ''team'').', wrong.object);
+    END IF;
+
     SELECT i.key, o.key AS other, s.stage_no INTO wrong
     FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.stage AS s USING (version_id)
          JOIN revacct_data.stage AS os ON os.lifecycle = s.lifecycle AND os.stage_no = s.stage_no AND os.stage <> s.stage

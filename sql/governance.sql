@@ -285,6 +285,10 @@ BEGIN
         RAISE EXCEPTION 'role "%" has not the access level %', coalesce(gone, db_role::text), coalesce(level, 'NULL')
             USING ERRCODE = 'undefined_object';
     END IF;
+    -- What the administrator has he has without a level.
+    IF db_role = (SELECT e.extowner FROM pg_extension AS e WHERE e.extname = 'revacct') THEN
+        RETURN;
+    END IF;
     rest := ARRAY(SELECT a.level FROM revacct_data.access AS a WHERE a.db_role = gone);
     IF NOT rest && '{analyst, steward, council}' THEN
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA revacct_data FROM %I', gone);
@@ -340,9 +344,14 @@ RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
+DECLARE
+    named constant text := (SELECT rolname FROM pg_roles WHERE oid = db_role);
 BEGIN
+    IF db_role IS NOT NULL AND named IS NULL THEN
+        RAISE EXCEPTION 'role % does not exist', db_role USING ERRCODE = 'undefined_object';
+    END IF;
     UPDATE revacct_data.party AS p
-    SET login = (SELECT rolname FROM pg_roles WHERE oid = db_role), linked_by = session_user, linked_at = clock_timestamp()
+    SET login = named, linked_by = session_user, linked_at = clock_timestamp()
     WHERE p.party = link_login.party;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'party "%" is not registered', coalesce(party, 'NULL')
@@ -389,11 +398,13 @@ DECLARE
 BEGIN
     IF change_id IS NULL THEN
         drafts := ARRAY(SELECT c.change_id FROM revacct_data.change AS c WHERE c.raised_by = session_user AND c.status = 'draft' ORDER BY 1);
-        IF cardinality(drafts) <> 1 THEN
-            RAISE EXCEPTION '%', CASE cardinality(drafts) WHEN 0 THEN 'there is no draft of yours' ELSE 'there are several drafts of yours' END
-                USING ERRCODE = 'object_not_in_prerequisite_state',
-                      DETAIL = CASE WHEN drafts <> '{}' THEN format('They are the changes %s.', array_to_string(drafts, ', ')) END,
-                      HINT = CASE cardinality(drafts) WHEN 0 THEN 'Begin one: SELECT draft_change(''why'').' ELSE 'Say which: change => number; or withdraw_change() the others.' END;
+        IF drafts = '{}' THEN
+            RAISE EXCEPTION 'there is no draft of yours'
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Begin one: SELECT draft_change(''why'').';
+        ELSIF cardinality(drafts) > 1 THEN
+            RAISE EXCEPTION 'there are several drafts of yours'
+                USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('They are the changes %s.', array_to_string(drafts, ', ')),
+                      HINT = 'Say which: change => number; or withdraw_change() the others.';
         END IF;
         change_id := drafts[1];
     END IF;
