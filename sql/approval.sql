@@ -81,19 +81,28 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _signatories(text) IS 'The logins that sign for a party: a person''s own, and those of its approvers.';
 
+CREATE FUNCTION _missing_signoffs(change_id bigint)
+RETURNS TABLE (party text)
+LANGUAGE SQL STABLE
+SECURITY DEFINER SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    SELECT r.party FROM revacct._required_signoffs(change_id) AS r
+    WHERE NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = _missing_signoffs.change_id AND s.party IS NOT DISTINCT FROM r.party);
+END;
+COMMENT ON FUNCTION _missing_signoffs(bigint) IS 'The parties, NULL for the council, whose signature a proposed change still needs. Runs with its owner''s rights: views for readers ask it.';
+
 CREATE FUNCTION _signs_for(change_id bigint)
 RETURNS TABLE (party text)
 LANGUAGE SQL STABLE
 SECURITY DEFINER SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
-    SELECT required.party
-    FROM revacct._required_signoffs(change_id) AS required, revacct_data.change AS c
+    SELECT missing.party
+    FROM revacct._missing_signoffs(change_id) AS missing, revacct_data.change AS c
     WHERE c.change_id = _signs_for.change_id AND session_user NOT IN (c.raised_by, c.proposed_by)
-      AND NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = c.change_id AND s.party IS NOT DISTINCT FROM required.party)
-      AND (EXISTS (SELECT FROM revacct._signatories(required.party) AS s WHERE s.login = session_user)
+      AND (EXISTS (SELECT FROM revacct._signatories(missing.party) AS s WHERE s.login = session_user)
            -- the council signs where nobody else can
            OR (revacct._has_access('{council}')
-               AND NOT EXISTS (SELECT FROM revacct._signatories(required.party) AS s WHERE s.login NOT IN (c.raised_by, c.proposed_by))));
+               AND NOT EXISTS (SELECT FROM revacct._signatories(missing.party) AS s WHERE s.login NOT IN (c.raised_by, c.proposed_by))));
 END;
 COMMENT ON FUNCTION _signs_for(bigint) IS 'The parties, NULL for the council, whose signature a proposed change still needs and the session''s user can give. Runs with its owner''s rights: views for readers ask it.';
 
@@ -184,6 +193,22 @@ COMMENT ON FUNCTION withdraw_change(bigint) IS
 'Withdraws a draft (NULL: the only one of yours) or a proposal that you drafted or proposed, and returns its number.
 Errors: insufficient_privilege (42501), object_not_in_prerequisite_state (55000).';
 
+CREATE FUNCTION _lock_model()
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    -- A snapshot from before the lock would not see what was approved meanwhile, and serializable transactions are safe only among themselves.
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'changes are proposed and signed in read committed transactions'
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+                  HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED.';
+    END IF;
+    LOCK TABLE revacct_data.validity IN SHARE ROW EXCLUSIVE MODE;
+END $$;
+COMMENT ON FUNCTION _lock_model() IS 'Lets one transaction at a time sign changes and put them in force, from here to its end; readers are not held up.';
+
 CREATE FUNCTION _sign(change bigint, verdict text, note text)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -200,8 +225,8 @@ BEGIN
         RAISE EXCEPTION 'change % is not open for signature', change
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status);
     END IF;
-    -- Who has a say cannot change between here and the end of the transaction.
-    LOCK TABLE revacct_data.validity IN SHARE ROW EXCLUSIVE MODE;
+    -- Who has a say, and has signed, cannot change between here and the end of the transaction.
+    PERFORM _lock_model();
     IF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
         RAISE EXCEPTION 'who drafted or proposed a change cannot sign it'
             USING ERRCODE = 'insufficient_privilege',
@@ -212,12 +237,13 @@ BEGIN
     INSERT INTO revacct_data.signoff (change_id, party, verdict, note, signed_by, signed_at, raised_by, proposed_by)
     SELECT change, s.party, verdict, note, session_user, clock_timestamp(), proposal.raised_by, proposal.proposed_by
     FROM _signs_for(change) AS s;
-    IF NOT FOUND THEN
+    -- Whose signature was missing may have lost their say since. Then one who signed before signs once more, and it is complete.
+    IF NOT FOUND AND (EXISTS (SELECT FROM _missing_signoffs(change))
+                      OR NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = change AND s.signed_by = session_user)) THEN
         RAISE EXCEPTION 'role "%" has nothing to sign in change %', session_user, change
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = format('It waits for %s.', (
-                      SELECT string_agg(coalesce(r.party, 'the council'), ', ' ORDER BY r.party) FROM _required_signoffs(change) AS r
-                      WHERE NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = change AND s.party IS NOT DISTINCT FROM r.party))),
+                  DETAIL = format('It waits for %s.', coalesce((SELECT string_agg(coalesce(m.party, 'the council'), ', ' ORDER BY m.party) FROM _missing_signoffs(change) AS m),
+                                                               'one who signed it, to sign once more')),
                   HINT = 'People sign for themselves, and for the parties they are approvers of; the council signs where there is nobody else.';
     END IF;
 END $$;
@@ -231,8 +257,7 @@ AS $$
 #variable_conflict use_variable
 BEGIN
     PERFORM _sign(change, 'approve', note);
-    IF EXISTS (SELECT FROM _required_signoffs(change) AS r
-               WHERE NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = change AND s.party IS NOT DISTINCT FROM r.party)) THEN
+    IF EXISTS (SELECT FROM _missing_signoffs(change)) THEN
         RETURN 'proposed';
     END IF;
     PERFORM _put_in_force(change);
@@ -273,12 +298,8 @@ DECLARE
     period tstzrange;
     later text;
 BEGIN
-    -- One at a time: what is checked below stays true until this is committed. A snapshot from before would not see it.
-    IF current_setting('transaction_isolation') = 'repeatable read' THEN
-        RAISE EXCEPTION 'a change cannot come into force in a repeatable read transaction'
-            USING ERRCODE = 'feature_not_supported', HINT = 'Use read committed or serializable.';
-    END IF;
-    LOCK TABLE revacct_data.validity IN SHARE ROW EXCLUSIVE MODE;
+    -- One at a time: what is checked below stays true until this is committed.
+    PERFORM _lock_model();
 
     UPDATE revacct_data.change AS c
     SET status = 'approved', decided_at = now.t, effective_at = coalesce(c.effective_at, now.t),

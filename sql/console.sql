@@ -115,8 +115,8 @@ CREATE VIEW open_changes AS
            CASE WHEN c.retroactive THEN 1 ELSE 0 END AS retroactive_count,
            (SELECT count(*) FROM revacct_data.version AS v WHERE v.change_id = c.change_id) AS definition_count,
            (SELECT string_agg(coalesce(s.party, 'council') || ' (' || s.signed_by || ')', ', ' ORDER BY s.party) FROM revacct_data.signoff AS s WHERE s.change_id = c.change_id) AS signed,
-           (SELECT string_agg(coalesce(r.party, 'council'), ', ' ORDER BY r.party) FROM revacct._required_signoffs(c.change_id) AS r
-            WHERE c.status = 'proposed' AND NOT EXISTS (SELECT FROM revacct_data.signoff AS s WHERE s.change_id = c.change_id AND s.party IS NOT DISTINCT FROM r.party)) AS waiting_for
+           CASE c.status WHEN 'proposed' THEN
+               coalesce((SELECT string_agg(coalesce(m.party, 'council'), ', ' ORDER BY m.party) FROM revacct._missing_signoffs(c.change_id) AS m), 'one who signed, once more') END AS waiting_for
     FROM revacct_data.change AS c
     WHERE c.status IN ('draft', 'proposed');
 COMMENT ON VIEW open_changes IS 'The changes that are drafted or proposed, and whose signatures they wait for.';

@@ -27,6 +27,7 @@ typedef struct Circumstances
 	TimestampTz		   statement_at;
 	TransactionId	   xmin;
 	TransactionId	   xmax;
+	SubTransactionId   subtransaction; /* rolling one back undoes what it saw, and changes nothing else here */
 	CommandId		   command;
 	uint64			   commits;
 } Circumstances;
@@ -53,6 +54,7 @@ current_circumstances(void)
 	now.statement_at = GetCurrentStatementStartTimestamp();
 	now.xmin = snapshot->xmin;
 	now.xmax = snapshot->xmax;
+	now.subtransaction = GetCurrentSubTransactionId();
 	now.command = snapshot->curcid;
 	now.commits = snapshot->snapXactCompletionCount;
 	return now;
@@ -91,6 +93,16 @@ same_text(const text *a, const text *b)
 		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
+/* The caller's own: the kept one goes when another takes its place, which one evaluation may do several times. */
+static Datum
+copy_of(const struct varlena *value)
+{
+	struct varlena *copy = palloc(VARSIZE(value));
+
+	memcpy(copy, value, VARSIZE(value));
+	return PointerGetDatum(copy);
+}
+
 static Datum
 compiled(FunctionCallInfo fcinfo, text *name, NullableDatum model_at, NullableDatum known_at)
 {
@@ -102,7 +114,7 @@ compiled(FunctionCallInfo fcinfo, text *name, NullableDatum model_at, NullableDa
 
 	if (site->is_kept && memcmp(&site->circumstances, &now, sizeof(now)) == 0 && same(site->model_at, model_at) &&
 		same(site->known_at, known_at) && same_text(site->name, name))
-		return PointerGetDatum(site->value);
+		return copy_of(site->value);
 
 	InitFunctionCallInfoData(*call, &site->compile, 3, InvalidOid, NULL, NULL);
 	call->args[0].value = PointerGetDatum(name);
@@ -127,7 +139,7 @@ compiled(FunctionCallInfo fcinfo, text *name, NullableDatum model_at, NullableDa
 	site->model_at = model_at;
 	site->known_at = known_at;
 	site->is_kept = true;
-	return PointerGetDatum(site->value);
+	return PointerGetDatum(value);
 }
 
 /*
