@@ -6,6 +6,7 @@ import {
   all, compare, details, explain, FILES, kb, least, limit, mb, measure, median, ms, note, number, overPacks, packLayouts, print, remarks, ROUNDS, SCALE, statement,
   table,
 } from './measure.mjs';
+import { model } from './model.mjs';
 import { business } from './sla.mjs';
 import { clickhouse, describe, duckdb, fold, hand, load, revacct } from './statements.mjs';
 
@@ -185,17 +186,18 @@ async function limits(pg, shape) {
 
 // ---- all -------------------------------------------------------------------------------------------------------------
 
-const shapes = (process.env.SHAPES || 'a,b,c,sla').split(',');
-const engines = await open(FILES, shapes.some((name) => name !== 'sla'));
+const shapes = (process.env.SHAPES || 'a,b,c,sla,model').split(',');
+const alone = { sla: business, model }; // what needs no other engine
+const engines = await open(FILES, shapes.some((name) => !(name in alone)));
 await engines.pg.run('CREATE EXTENSION revacct CASCADE');
 const versions = [];
 for (const engine of Object.values(engines)) versions.push(await engine.version());
-for (const name of shapes) await (name === 'sla' ? business(engines.pg) : bench(name, engines));
+for (const name of shapes) await (name in alone ? alone[name](engines.pg) : bench(name, engines));
 for (const engine of Object.values(engines)) await engine.close();
 
 console.log(`revacct beside ${versions.join(', ')}; scale ${SCALE}, median of ${ROUNDS} rounds in which the engines took turns, warm, two processors each.
 (a) 1.5 M subjects, 6.2 M events, 8 stages; (b) 1 M subjects × 4 events, 24 h; (c) 10,000 subjects × 400 events; (sla) 1.5 M tickets, 5.8 M events,
-and business time between 1 M pairs of instants. All answers were equal.`);
+and business time between 1 M pairs of instants; (model) 30 lifecycles, 300 stages, 2,000 versions, 1 M journeys. All answers were equal.`);
 print(['shape', 'what', 'time or size', 'compared with', 'its', 'ratio', 'of the least times', 'target', 'reached'], table);
 if (remarks.length) console.log('\nFolding, and after how many queries it pays:');
 if (remarks.length) print(['shape', 'into', 'once', 'a query then', 'pays after'], remarks);

@@ -24,9 +24,12 @@ LANGUAGE SQL STABLE
 SECURITY DEFINER SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     WITH touched AS (
-        SELECT v.kind, v.key, v.version_id, v.replaces FROM revacct_data.version AS v WHERE v.change_id = _required_signoffs.change_id
-    ), concerned (version_id, kind, key) AS (
+        SELECT v.kind, v.key, v.version_id, v.replaces, v.successor FROM revacct_data.version AS v WHERE v.change_id = _required_signoffs.change_id
+    ), concerned (thing, kind, key) AS (
         SELECT t.version_id, kin.object_kind, kin.object_key FROM touched AS t, revacct._kin(t.kind, t.key) AS kin WHERE t.kind <> 'responsibility'
+        UNION
+        -- what a retired one is counted as is a thing of its own
+        SELECT -t.version_id, kin.object_kind, kin.object_key FROM touched AS t, revacct._kin(t.kind, t.successor) AS kin WHERE t.successor IS NOT NULL
         UNION
         -- a hand-off is agreed on by both its sides
         SELECT t.version_id, 'stage', revacct.object_key(x.lifecycle, side.stage)
@@ -40,8 +43,8 @@ BEGIN ATOMIC
         -- who owns something has a say in who else does
         SELECT t.version_id, kin.object_kind, kin.object_key
         FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces), revacct._kin(r.object_kind, r.object) AS kin
-    ), owner (version_id, party) AS (
-        SELECT c.version_id, r.party
+    ), owner (thing, party) AS (
+        SELECT c.thing, r.party
         FROM concerned AS c JOIN revacct_data.responsibility AS r ON c.kind = r.object_kind AND c.key = r.object JOIN revacct_data.validity AS i ON i.version_id = r.version_id
         -- the clock: a statement that began before somebody lost their say does not give it back
         WHERE r.role = 'accountable' AND i.valid @> clock_timestamp() AND upper_inf(i.recorded)
@@ -50,9 +53,9 @@ BEGIN ATOMIC
         SELECT t.version_id, p.party
         FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces)
              JOIN revacct_data.party AS p ON r.object_kind = 'party' AND r.object = revacct.object_key(p.party) AND r.role <> 'manager'
-    ), other (version_id, party) AS (
+    ), other (thing, party) AS (
         -- to propose a change is to agree to it
-        SELECT o.version_id, o.party
+        SELECT o.thing, o.party
         FROM owner AS o JOIN revacct_data.party AS p USING (party), revacct_data.change AS c
         WHERE c.change_id = _required_signoffs.change_id AND p.login IS DISTINCT FROM c.proposed_by
     )
@@ -63,7 +66,7 @@ BEGIN ATOMIC
     FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id = t.version_id JOIN revacct_data.party AS p USING (party), revacct_data.change AS c
     WHERE r.role = 'accountable' AND c.change_id = _required_signoffs.change_id AND p.login IS DISTINCT FROM c.proposed_by
     UNION
-    SELECT NULL FROM touched AS t WHERE NOT EXISTS (SELECT FROM other AS o WHERE o.version_id = t.version_id);
+    SELECT NULL FROM concerned AS c WHERE NOT EXISTS (SELECT FROM other AS o WHERE o.thing = c.thing);
 END;
 COMMENT ON FUNCTION _required_signoffs(bigint) IS
 'The parties without whose signature a change is not approved: for each thing it touches those accountable for it now, but for who proposes it, and where that leaves nobody the council (NULL); and those it makes accountable. Runs with its owner''s rights: views for readers ask it.';
@@ -72,12 +75,13 @@ CREATE FUNCTION _signatories(party text)
 RETURNS TABLE (login text)
 LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT p.login FROM revacct_data.party AS p WHERE p.party = _signatories.party AND p.login IS NOT NULL
+    SELECT p.login FROM revacct_data.party AS p JOIN pg_roles AS role ON role.rolname = p.login WHERE p.party = _signatories.party
     UNION
     SELECT p.login
     FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.party AS p ON p.party = r.party
+         JOIN pg_roles AS role ON role.rolname = p.login
     WHERE r.role = 'approver' AND r.object_kind = 'party' AND r.object = revacct.object_key(_signatories.party)
-      AND i.valid @> clock_timestamp() AND upper_inf(i.recorded) AND p.login IS NOT NULL;
+      AND i.valid @> clock_timestamp() AND upper_inf(i.recorded);
 END;
 COMMENT ON FUNCTION _signatories(text) IS 'The logins that sign for a party: a person''s own, and those of its approvers.';
 

@@ -10,21 +10,23 @@ CREATE FUNCTION _stage_marks(lifecycle text, at timestamptz, known timestamptz)
 RETURNS TABLE (stage text, stage_no int, category text, marks text)
 LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    WITH RECURSIVE place (key, former) AS (
-        SELECT i.key, i.key
-        FROM revacct_data.stage AS s JOIN revacct_data.validity AS i USING (version_id)
-        WHERE s.lifecycle = $1 AND i.valid @> $2 AND i.recorded @> $3
+    -- From the lifecycle's own stages to when they are in force, one by one: the planner knows nothing of how few are, and would
+    -- otherwise begin with all that is in force. Hence coalesce() and OFFSET, here and below.
+    WITH RECURSIVE place (key, former, stage, stage_no, category) AS (
+        SELECT i.key, i.key, s.stage, s.stage_no, s.category
+        FROM revacct_data.stage AS s
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i
+                                 WHERE i.version_id = s.version_id AND coalesce(i.valid @> $2, false) AND coalesce(i.recorded @> $3, false) OFFSET 0) AS i
+        WHERE s.lifecycle = $1
         UNION
-        SELECT p.key, v.key
+        SELECT p.key, v.key, p.stage, p.stage_no, p.category
         FROM place AS p JOIN revacct_data.version AS v ON v.kind = 'stage' AND v.successor = p.former
-             JOIN revacct_data.validity AS i USING (version_id)
-        WHERE i.valid @> $2 AND i.recorded @> $3
+             CROSS JOIN LATERAL (SELECT FROM revacct_data.validity AS i
+                                 WHERE i.version_id = v.version_id AND coalesce(i.valid @> $2, false) AND coalesce(i.recorded @> $3, false) OFFSET 0) AS i
     )
-    SELECT s.stage, s.stage_no, s.category, string_agg(n.number::text, ' ' ORDER BY p.former <> p.key, n.number)
+    SELECT p.stage, p.stage_no, p.category, string_agg(n.number::text, ' ' ORDER BY p.former <> p.key, n.number)
     FROM place AS p JOIN revacct_data.numbering AS n ON n.kind = 'stage' AND n.key = p.former
-         JOIN revacct_data.validity AS i ON i.kind = 'stage' AND i.key = p.key AND i.valid @> $2 AND i.recorded @> $3
-         JOIN revacct_data.stage AS s USING (version_id)
-    GROUP BY s.stage, s.stage_no, s.category;
+    GROUP BY p.stage, p.stage_no, p.category;
 END;
 COMMENT ON FUNCTION _stage_marks(text, timestamptz, timestamptz) IS 'The stages of a lifecycle in force at an instant, as on record at another, with their marks and those of retired stages that are counted as them.';
 
@@ -95,7 +97,7 @@ BEGIN
     IF cardinality(s.won) > 1 THEN
         RAISE EXCEPTION 'lifecycle "%" has more than one stage of category won', name
             USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s.', array_to_string(s.won, ', ')),
-                  HINT = 'One stage is won; those after it are active.';
+                  HINT = 'Keep one of them. What comes after it is a lifecycle of its own.';
     END IF;
 
     RETURN lifecycle(l.lifecycle, stages => coalesce(s.open, '{}'), active => coalesce(s.active, '{}'), won => s.won[1], lost => coalesce(s.lost, '{}'),
@@ -119,6 +121,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _mark_names(revacct_data.policy) IS 'The stages and kinds of events by which the clock of a policy goes.';
 
+CREATE FUNCTION _stage_number(lifecycle text, name text, known timestamptz)
+RETURNS int
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT n.number FROM revacct_data.numbering AS n
+    WHERE n.kind = 'stage' AND n.key = revacct.object_key($1, $2)
+      AND EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = 'stage' AND i.key = n.key AND lower(i.recorded) <= $3);
+END;
+COMMENT ON FUNCTION _stage_number(text, text, timestamptz) IS 'The mark of a stage that was on record at an instant, retired or not. Names in a policy mean the stages on record when it was approved, and otherwise kinds of events.';
+
 CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
 RETURNS sla
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
@@ -127,6 +139,7 @@ AS $$
 DECLARE
     known constant timestamptz := coalesce(known_at, 'infinity');
     p revacct_data.policy;
+    approved_at timestamptz;
     numbers text[];
     agreed sla;
 BEGIN
@@ -138,33 +151,45 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, statement_timestamp()));
     END IF;
+    SELECT min(lower(i.recorded)) INTO approved_at FROM revacct_data.validity AS i WHERE i.version_id = p.version_id;
     numbers := ARRAY(
-        SELECT m.name || '=' || coalesce(stage.marks, own.number::text, event.number::text)
+        SELECT m.name || '=' || CASE WHEN own.number IS NULL THEN event.number::text ELSE coalesce(stage.marks, own.number::text) END
         FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
+             CROSS JOIN LATERAL (SELECT _stage_number(p.lifecycle, m.name, approved_at) AS number) AS own
              LEFT JOIN _stage_marks(p.lifecycle, coalesce(model_at, 'infinity'), known) AS stage ON stage.stage = m.name
-             LEFT JOIN revacct_data.numbering AS own ON own.kind = 'stage' AND own.key = object_key(p.lifecycle, m.name)
              LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
         ORDER BY m.no);
 
     WITH policy AS MATERIALIZED (
-        SELECT d.*, i.valid, v.version_no
-        FROM revacct_data.policy AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
-        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at) AND d.start IS NOT NULL
+        SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
+               -- what of it is in the value
+               md5(ROW(d.target, d.calendar, d.warnings, d.start, d.stop, d.pause, d.resume, d.reset, d.cancel, d.segment, d.owner, d.promise, d.reopen, d.on_change,
+                       d.phases, d.max_clocks, d.beyond)::text) AS content
+        FROM revacct_data.policy AS d
+             CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
+                 WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
+        WHERE d.policy = name AND d.start IS NOT NULL
     ), special AS MATERIALIZED (
-        SELECT d.*, i.valid, v.version_no, code.number AS segment_no, party.party_no AS owner_no
-        FROM revacct_data.policy_target AS d JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.version AS v USING (version_id)
+        SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
+               code.number AS segment_no, party.party_no AS owner_no
+        FROM revacct_data.policy_target AS d
+             CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
+                 WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
              LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
              LEFT JOIN revacct_data.party ON party.party = d.owner
-        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
+        WHERE d.policy = name
     ), step AS MATERIALIZED (
         SELECT d.due || ' to ' || d.recipient AS step, i.valid
-        FROM revacct_data.policy_step AS d JOIN revacct_data.validity AS i USING (version_id)
-        WHERE d.policy = name AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
+        FROM revacct_data.policy_step AS d
+             CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
+                 WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
+        WHERE d.policy = name
     ), calendar AS MATERIALIZED (
-        SELECT d.*, i.valid
-        FROM revacct_data.calendar AS d JOIN revacct_data.validity AS i USING (version_id)
+        SELECT d.calendar, i.valid, business_calendar(d.calendar, d.time_zone, d.hours, d.shifts, d.breaks, d.holidays, d.known_until) AS value
+        FROM revacct_data.calendar AS d
+             CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
+                 WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
         WHERE d.calendar IN (SELECT policy.calendar FROM policy UNION ALL SELECT special.calendar FROM special)
-          AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at)
     ), bound (at) AS (
         SELECT model_at WHERE model_at IS NOT NULL
         UNION
@@ -175,7 +200,7 @@ BEGIN
     ), piece AS (
         SELECT b.at AS since, lead(b.at) OVER (ORDER BY b.at) AS until FROM bound AS b
     ), term AS (
-        SELECT piece.since, piece.until, policy.warnings, t.*, c.time_zone, c.hours, c.shifts, c.breaks, c.holidays, c.known_until,
+        SELECT piece.since, piece.until, policy.content, policy.warnings, t.*, c.value AS hours,
                ARRAY(SELECT step.step FROM step WHERE step.valid @> piece.since ORDER BY step.step COLLATE "C") AS steps,
                policy.start, policy.stop, policy.pause, policy.resume, policy.reset, policy.cancel, policy.segment, policy.owner, policy.promise,
                policy.reopen, policy.on_change, policy.phases, policy.max_clocks, policy.beyond
@@ -188,7 +213,9 @@ BEGIN
                  FROM special WHERE special.valid @> piece.since) AS t
              LEFT JOIN calendar AS c ON c.calendar = t.calendar AND c.valid @> piece.since
     ), content AS (
-        SELECT t.since, t.until, jsonb_agg(to_jsonb(t) - 'since' - 'until' ORDER BY t.segment_no NULLS FIRST, t.owner_no NULLS FIRST) AS terms
+        SELECT t.since, t.until,
+               array_agg(ROW(t.content, t.target, t.version_no, t.segment_no, t.owner_no, fingerprint(t.hours), t.steps)::text
+                         ORDER BY t.segment_no NULLS FIRST, t.owner_no NULLS FIRST) AS terms
         FROM term AS t GROUP BY t.since, t.until
     ), run AS (
         -- Times in which the same is in force, one after the other, are one.
@@ -201,8 +228,7 @@ BEGIN
     SELECT sla(array_agg(sla(
                name, start => t.start, stop => t.stop, pause => t.pause, resume => t.resume, reset => t.reset, cancel => t.cancel,
                segment => t.segment, owner => t.owner, promise => t.promise, marks => numbers, target => t.target,
-               calendar => CASE WHEN t.calendar IS NOT NULL THEN business_calendar(t.calendar, t.time_zone, t.hours, t.shifts, t.breaks, t.holidays, t.known_until) END,
-               warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
+               calendar => CASE WHEN t.calendar IS NOT NULL AND t.hours IS NULL THEN _business_calendar(t.calendar, t.since, known_at) ELSE t.hours END, warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
                segments => CASE WHEN t.segment_no IS NOT NULL THEN ARRAY[t.segment_no] END, owners => CASE WHEN t.owner_no IS NOT NULL THEN ARRAY[t.owner_no] END,
                reopen => t.reopen, change => t.on_change, phases => t.phases, max_clocks => t.max_clocks, beyond => t.beyond)))
     INTO agreed
@@ -325,8 +351,8 @@ BEGIN
         SELECT * FROM (
             SELECT 'event', object_key(m.name)
             FROM revacct_data.version AS v JOIN revacct_data.policy AS p USING (version_id), unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-            WHERE v.change_id = change
-              AND NOT EXISTS (SELECT FROM revacct_data.stage AS s WHERE s.lifecycle = p.lifecycle AND s.stage = m.name)
+            WHERE v.change_id = change 
+              AND NOT EXISTS (SELECT FROM revacct_data.validity AS s WHERE s.kind = 'stage' AND s.key = object_key(p.lifecycle, m.name))
             ORDER BY v.version_id, m.no) AS event
     LOOP
         INSERT INTO revacct_data.numbering (kind, key, number)
@@ -335,6 +361,14 @@ BEGIN
     END LOOP;
 END $$;
 COMMENT ON FUNCTION _give_numbers(bigint) IS 'Numbers the stages, kinds of events and codes that a change brings, in their order.';
+
+CREATE FUNCTION _known_events()
+RETURNS text[]
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+RETURN '{created, stage_entered, field_set, assigned, offered, accepted, rejected, expired, touch_out, touch_in, auto_reply, meeting_set, meeting_held,
+          meeting_no_show, disposition_set, recycled, reopened, merged, paused, resumed, escalated, feedback, asset_used, asset_shared, training_done, coached,
+          tool_used, service_opened, service_closed, survey, referral, exposed, override}'::text[];
+COMMENT ON FUNCTION _known_events() IS 'The kinds of events that everybody knows. Others are codes of the list event.';
 
 CREATE VIEW revacct_data.reference AS
     SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
@@ -351,11 +385,9 @@ CREATE VIEW revacct_data.reference AS
     UNION ALL
     SELECT p.version_id, 'code', revacct.object_key('event', m.name)
     FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
-    WHERE NOT EXISTS (SELECT FROM revacct_data.stage AS s WHERE s.lifecycle = p.lifecycle AND s.stage = m.name)
-      -- kinds of events that everybody knows need no definition
-      AND m.name <> ALL ('{created, stage_entered, field_set, assigned, offered, accepted, rejected, expired, touch_out, touch_in, auto_reply, meeting_set,
-          meeting_held, meeting_no_show, disposition_set, recycled, reopened, merged, paused, resumed, escalated, feedback, asset_used, asset_shared,
-          training_done, coached, tool_used, service_opened, service_closed, survey, referral, exposed, override}')
+    WHERE m.name <> ALL (revacct._known_events())
+      AND revacct._stage_number(p.lifecycle, m.name, (SELECT min(lower(i.recorded)) FROM revacct_data.validity AS i WHERE i.version_id = p.version_id)) IS NULL
+    UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind) FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
     UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_target
     UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment) FROM revacct_data.policy_target WHERE segment IS NOT NULL
     UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy_target WHERE calendar IS NOT NULL
@@ -398,6 +430,31 @@ BEGIN
         RAISE EXCEPTION '% "%" refers to % "%", which is not in force all the while', wrong.kind, wrong.key, wrong.of_kind, wrong.of_key
             USING ERRCODE = 'foreign_key_violation',
                   HINT = 'Define what is missing in the same change, for the same time; or retire what refers to it.';
+    END IF;
+
+    SELECT v.kind, v.key, v.successor INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
+    WHERE v.successor IS NOT NULL AND upper_inf(i.recorded)
+      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = v.kind AND t.key = v.successor))
+      AND counted_as(v.kind, v.key, lower(i.valid)) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" would be counted as nothing', wrong.kind, wrong.key
+            USING ERRCODE = 'check_violation', DETAIL = format('Its successor, "%s", is not in force, and is not counted as anything that is.', wrong.successor);
+    END IF;
+
+    SELECT l.kind, l.key, l.code_list INTO wrong
+    FROM (SELECT v.kind, v.key, i.valid, coalesce(t.code_list, f.code_list) AS code_list
+          FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
+               LEFT JOIN revacct_data.transition AS t USING (version_id) LEFT JOIN revacct_data.field_rule AS f USING (version_id)
+          WHERE v.change_id = change AND upper_inf(i.recorded)) AS l
+    WHERE l.code_list IS NOT NULL
+      AND NOT EXISTS (SELECT FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
+                      WHERE c.list = l.code_list AND upper_inf(i.recorded) AND i.valid @> lower(l.valid))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" refers to the list "%", which has no codes', wrong.kind, wrong.key, wrong.code_list
+            USING ERRCODE = 'foreign_key_violation', HINT = format('Define them in the same change: SELECT define_code(%L, ...).', wrong.code_list);
     END IF;
 
     SELECT v.key, r.object INTO wrong

@@ -257,10 +257,16 @@ DECLARE
 BEGIN
     -- The times at which what it is compiled of begins to be in force, or on record: what is known now and came last first.
     FOR candidate IN
-        WITH part AS (
+        WITH own AS (
+            SELECT i.version_id, i.valid, i.recorded FROM revacct_data.validity AS i
+            WHERE EXISTS (SELECT FROM _kin(i.kind, i.key) AS kin WHERE kin.object_kind = _explain.kind AND kin.object_key = object_key(name))
+        ), part AS (
+            SELECT o.valid, o.recorded FROM own AS o
+            UNION ALL
+            -- what it refers to, and the stages of a lifecycle whose marks it goes by
             SELECT i.valid, i.recorded
-            FROM revacct_data.validity AS i
-            WHERE EXISTS (SELECT FROM _kin(i.kind, i.key) AS kin WHERE kin.object_kind = _explain.kind AND kin.object_key = object_key(name)) OR i.kind = 'calendar'
+            FROM (SELECT DISTINCT r.kind, r.key FROM own AS o JOIN revacct_data.reference AS r USING (version_id) WHERE r.kind IN ('calendar', 'lifecycle')) AS r
+                 JOIN revacct_data.validity AS i ON (i.kind = r.kind AND i.key = r.key) OR (i.kind = 'stage' AND r.kind = 'lifecycle' AND starts_with(i.key, r.key || '/'))
         )
         SELECT m.at AS model_at, k.at AS known_at
         FROM (SELECT NULL::timestamptz WHERE _explain.kind = 'policy' UNION SELECT lower(p.valid) FROM part AS p) AS m (at),

@@ -34,11 +34,12 @@ BEGIN ATOMIC
         SELECT
         FROM jsonb_each(condition) AS field (name, test), LATERAL (SELECT nullif(fields -> field.name, 'null') AS value) AS has
         WHERE NOT coalesce(CASE jsonb_typeof(field.test)
-            WHEN 'array' THEN field.test @> jsonb_build_array(has.value)
+            WHEN 'array' THEN EXISTS (SELECT FROM jsonb_array_elements(field.test) AS one (value) WHERE one.value = has.value)
             WHEN 'object' THEN
                 coalesce((field.test -> 'given')::boolean = (has.value IS NOT NULL), true)
                 AND (field.test -> 'not' IS NULL OR has.value IS NULL OR NOT CASE jsonb_typeof(field.test -> 'not')
-                    WHEN 'array' THEN (field.test -> 'not') @> jsonb_build_array(has.value) ELSE field.test -> 'not' = has.value END)
+                    WHEN 'array' THEN EXISTS (SELECT FROM jsonb_array_elements(field.test -> 'not') AS one (value) WHERE one.value = has.value)
+                    ELSE field.test -> 'not' = has.value END)
                 AND (field.test -> 'at_least' IS NULL OR (jsonb_typeof(has.value) = 'number' AND has.value >= field.test -> 'at_least'))
                 AND (field.test -> 'at_most' IS NULL OR (jsonb_typeof(has.value) = 'number' AND has.value <= field.test -> 'at_most'))
             ELSE field.test = has.value END, false));
@@ -228,7 +229,7 @@ CREATE TABLE revacct_data.code (
     meaning text,
     parent text,
     code_no int,
-    applies_to text,
+    applies_to text CHECK (applies_to IN ('open', 'active', 'won', 'lost', 'no_decision', 'recycled', 'churned')),
     requires text[] NOT NULL,
     condition jsonb CHECK (_is_condition(condition))
 );
@@ -675,6 +676,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM revacct_data.version AS v WHERE v.version_id = _in_force(kind, key, at) AND v.action = 'define') THEN
         RAISE EXCEPTION '% "%" is not in force', kind, key
             USING ERRCODE = 'undefined_object', DETAIL = format('The change is effective from %s.', at);
+    END IF;
+    IF successor = key THEN
+        RAISE EXCEPTION '% "%" cannot be its own successor', kind, key USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM _draft_version(draft, kind, key, 'retire', successor);
     -- what is a part of it, or a responsibility for it, ends with it

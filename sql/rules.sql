@@ -119,14 +119,14 @@ BEGIN ATOMIC
         SELECT 'transition', m.key, m.enforcement, format('the move needs %s of the list %s', m.min_codes, m.code_list)
         FROM this_move AS m, destination AS d
         WHERE m.min_codes > (SELECT count(DISTINCT c.code) FROM code AS c
-                             WHERE c.list = m.code_list AND c.code = ANY (check_move.codes) AND (c.applies_to IS NULL OR c.applies_to = d.category))
+                             WHERE c.list = m.code_list AND c.code = ANY (coalesce(check_move.codes, '{}')) AND (c.applies_to IS NULL OR c.applies_to = d.category))
         UNION ALL
         SELECT 'transition', m.key, m.enforcement, format('"%s" is no code of the list %s', given.code, m.code_list)
         FROM this_move AS m, unnest(check_move.codes) AS given (code)
         WHERE m.code_list IS NOT NULL AND NOT EXISTS (SELECT FROM code AS c WHERE c.list = m.code_list AND c.code = given.code)
         UNION ALL
         SELECT 'code', c.key, m.enforcement, format('the code "%s" needs the field %s', c.code, needed.field)
-        FROM this_move AS m JOIN code AS c ON c.list = m.code_list AND c.code = ANY (check_move.codes), unnest(c.requires) AS needed (field)
+        FROM this_move AS m JOIN code AS c ON c.list = m.code_list AND c.code = ANY (coalesce(check_move.codes, '{}')), unnest(c.requires) AS needed (field)
         WHERE coalesce(check_move.fields ->> needed.field, '') = ''
         UNION ALL
         SELECT 'field_rule', r.key, r.enforcement, format('the field %s must be given', r.field)
@@ -147,7 +147,7 @@ BEGIN ATOMIC
         UNION ALL
         SELECT 'field_rule', r.key, r.enforcement, format('a link to %s must be there', r.field)
         FROM rule AS r, destination AS d
-        WHERE r.rule = 'association' AND NOT r.field = ANY (check_move.links)
+        WHERE r.rule = 'association' AND NOT r.field = ANY (coalesce(check_move.links, '{}')) AND d.category IN ('open', 'won', 'active')
           AND (r.at_stage IS NULL OR d.place >= (SELECT s.place FROM stage AS s WHERE s.stage = r.at_stage))
         UNION ALL
         SELECT 'policy', h.key, p.enforcement, format('"%s" demands %s', p.policy, p.demands)

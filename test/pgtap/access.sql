@@ -29,7 +29,7 @@ END $$;
 CREATE FUNCTION pg_temp.no(why text) RETURNS bigint LANGUAGE SQL STABLE SECURITY DEFINER AS $$ SELECT max(change_id) FROM revacct_data.change WHERE rationale = $1 $$;
 
 BEGIN;
-SELECT plan(503);
+SELECT plan(505);
 -- The extension belongs to somebody who is no superuser; root is one, and was named to nothing.
 CREATE ROLE revacct_test_owner; CREATE ROLE revacct_test_root SUPERUSER; CREATE ROLE revacct_test_nobody; CREATE ROLE revacct_test_reader; CREATE ROLE revacct_test_analyst; CREATE ROLE revacct_test_steward;
 CREATE ROLE revacct_test_council; CREATE ROLE revacct_test_loader; CREATE ROLE revacct_test_other;
@@ -130,7 +130,9 @@ FROM (VALUES (1, 'request_override(''transition'', ''deal/x'', ''lead 1'', ''why
 -- Signing is for owners, whatever their level: of a reader and a loader too
 SELECT is(pg_temp.does('owner', $$ SELECT link_login('dora', 'revacct_test_loader') $$), 'ok', 'dora logs in as loader');
 SELECT is(pg_temp.does('other', $$ SELECT draft_change('Dora''s'); SELECT assign('dora', 'accountable', 'stage', 'deal/a', change => pg_temp.no('Dora''s')); SELECT propose_change(pg_temp.no('Dora''s')) $$), 'ok', 'and is to own something');
-SELECT is(pg_temp.would('council', 'SELECT approve(pg_temp.no(''Dora''''s''))'), '42501', 'the council does not agree for her');
+SELECT is(pg_temp.does('council', 'SELECT string_agg(sign_for, '', '') FROM awaiting_my_signoff WHERE change_no = pg_temp.no(''Dora''''s'')'), 'council', 'nobody owns it yet, so the council is asked for itself');
+SELECT is(pg_temp.does('council', 'SELECT approve(pg_temp.no(''Dora''''s''))'), 'proposed', 'and agrees, but not for her');
+SELECT is(pg_temp.would('council', 'SELECT approve(pg_temp.no(''Dora''''s''))'), '42501', 'however often');
 SELECT is(pg_temp.would('loader', 'SELECT approve(pg_temp.no(''Dora''''s''))'), 'ok', 'she does');
 SELECT is(pg_temp.does('owner', $$ SELECT link_login('dora', 'revacct_test_reader') $$), 'ok', 'dora logs in as reader');
 SELECT is(pg_temp.does('reader', 'SELECT sign_for FROM awaiting_my_signoff'), 'dora', 'a reader is asked');

@@ -60,8 +60,8 @@ SELECT is_empty($$ SELECT oid::regclass FROM pg_class c JOIN members m ON m.clas
 SELECT bag_eq($$ SELECT t.oid FROM tables t UNION ALL SELECT c.oid FROM pg_class c JOIN members m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE relkind = 'S' $$,
     $$ SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'revacct' $$, 'all of them are dumped');
 SELECT is((SELECT array_agg(DISTINCT c) FROM pg_extension, unnest(extcondition) AS c WHERE extname = 'revacct'), ARRAY[''], 'with all their rows');
-SELECT bag_eq($$ SELECT t.oid::regclass::text || ' ' || tgname || ' ' || tgtype FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE g.tgfoid = 'revacct._guard'::regproc AND g.tgenabled = 'O' $$,
-    $$ SELECT oid::regclass::text || g FROM tables, unnest(ARRAY[' guard 62', ' guard_rows 7']) g WHERE relname <> 'escalation' $$, 'all tables of the model are guarded');
+SELECT bag_eq($$ SELECT t.oid::regclass::text || ' ' || tgname || ' ' || tgtype FROM tables t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE g.tgfoid = 'revacct._guard'::regproc AND g.tgenabled = CASE tgname WHEN 'guard_end' THEN 'A' ELSE 'O' END $$,
+    $$ SELECT oid::regclass::text || g FROM tables, unnest(ARRAY[' guard 62', ' guard_rows 7', ' guard_end 4']) g WHERE relname <> 'escalation' $$, 'all tables of the model are guarded');
 SELECT is_empty($$ SELECT oid::regclass, p.privilege FROM tables, unnest('{SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER}'::text[]) AS p (privilege)
                    WHERE has_table_privilege('public', oid, p.privilege) $$, 'PUBLIC has nothing to do with them');
 SELECT ok(NOT has_schema_privilege('public', 'revacct_data', 'USAGE, CREATE'), 'nor with their schema');
