@@ -135,6 +135,7 @@ DECLARE
     draft revacct_data.change;
 BEGIN
     PERFORM _demand_access('{steward, council}', 'propose changes');
+    PERFORM _lock_model();
     IF change IS NULL THEN
         change := _my_draft(NULL);
     END IF;
@@ -222,16 +223,15 @@ AS $$
 DECLARE
     proposal revacct_data.change;
 BEGIN
+    -- First, so that everybody locks in the same order. Who has a say, and has signed, cannot change from here to the end of the transaction.
+    PERFORM _lock_model();
     SELECT * INTO proposal FROM revacct_data.change AS c WHERE c.change_id = change FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no change %', coalesce(change::text, 'NULL') USING ERRCODE = 'undefined_object';
     ELSIF proposal.status <> 'proposed' THEN
         RAISE EXCEPTION 'change % is not open for signature', change
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status);
-    END IF;
-    -- Who has a say, and has signed, cannot change between here and the end of the transaction.
-    PERFORM _lock_model();
-    IF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
+    ELSIF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
         RAISE EXCEPTION 'who drafted or proposed a change cannot sign it'
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = format('Change %s was drafted by %s and proposed by %s.', change, proposal.raised_by, proposal.proposed_by),
@@ -311,7 +311,7 @@ BEGIN
     FROM (SELECT greatest(clock_timestamp(), max(lower(recorded)) + interval '1 microsecond') AS t FROM revacct_data.validity) AS now
     WHERE c.change_id = change AND (c.retroactive OR c.effective_at IS NULL OR c.effective_at >= now.t)
       AND coalesce(coalesce(c.effective_at, now.t) < c.effective_until, true)
-    RETURNING * INTO proposal;
+    RETURNING c.* INTO proposal;
     IF NOT FOUND THEN
         PERFORM _too_late(change);
     END IF;
@@ -324,6 +324,17 @@ BEGIN
                       DETAIL = format('In force is the version of change %s; the draft was made from that of %s.',
                           coalesce((SELECT v.change_id::text FROM revacct_data.version AS v WHERE v.version_id = _in_force(item.kind, item.key, proposal.effective_at)), 'no change'),
                           coalesce((SELECT v.change_id::text FROM revacct_data.version AS v WHERE v.version_id = item.replaces), 'no change')),
+                      HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', change);
+        END IF;
+        IF EXISTS (
+            -- what the record said of the period when this was drafted, against what it says now
+            SELECT FROM (SELECT i.version_id, range_agg(i.valid * period) FILTER (WHERE i.recorded @> item.drafted_at) AS was,
+                                range_agg(i.valid * period) FILTER (WHERE upper_inf(i.recorded)) AS is
+                         FROM revacct_data.validity AS i WHERE i.kind = item.kind AND i.key = item.key AND i.valid && period GROUP BY i.version_id) AS agreed
+            WHERE agreed.was IS DISTINCT FROM agreed.is) THEN
+            RAISE EXCEPTION 'something else was agreed for % "%" since change % was drafted', item.kind, item.key, change
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      DETAIL = format('It is in the period from %s on, which this change is for.', proposal.effective_at),
                       HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', change);
         END IF;
         IF proposal.effective_until IS NULL THEN

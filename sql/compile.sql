@@ -50,7 +50,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    at constant timestamptz := coalesce(model_at, statement_timestamp());
+    at constant timestamptz := coalesce(model_at, _now());
     c revacct_data.calendar;
 BEGIN
     SELECT d.* INTO c
@@ -69,7 +69,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    at constant timestamptz := coalesce(model_at, statement_timestamp());
+    at constant timestamptz := coalesce(model_at, _now());
     known constant timestamptz := coalesce(known_at, 'infinity');
     l revacct_data.lifecycle;
     s record;
@@ -115,7 +115,7 @@ BEGIN ATOMIC
     SELECT coalesce(array_agg(n.name ORDER BY n.no), '{}')
     FROM (SELECT u.name, min(u.no) AS no
           FROM unnest(policy.start || policy.stop || policy.pause || policy.resume || policy.reset || policy.cancel || policy.segment || policy.owner
-                      || policy.promise || ARRAY(SELECT substring(p.phase FROM ' until (.*)$') FROM unnest(policy.phases) AS p (phase)))
+                      || policy.promise || ARRAY(SELECT nullif(split_part(p.phase, ' until ', 2), '') FROM unnest(policy.phases) AS p (phase)))
                WITH ORDINALITY AS u (name, no)
           WHERE u.name IS NOT NULL GROUP BY u.name) AS n;
 END;
@@ -129,7 +129,40 @@ BEGIN ATOMIC
     WHERE n.kind = 'stage' AND n.key = revacct.object_key($1, $2)
       AND EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = 'stage' AND i.key = n.key AND lower(i.recorded) <= $3);
 END;
-COMMENT ON FUNCTION _stage_number(text, text, timestamptz) IS 'The mark of a stage that was on record at an instant, retired or not. Names in a policy mean the stages on record when it was approved, and otherwise kinds of events.';
+COMMENT ON FUNCTION _stage_number(text, text, timestamptz) IS 'The mark of a stage that was on record at an instant, retired or not.';
+
+CREATE FUNCTION _code_numbers(list text, code text, at timestamptz, known timestamptz)
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    RETURN ARRAY(
+        WITH RECURSIVE former (key) AS (
+            SELECT object_key(list, code)
+            UNION
+            SELECT v.key
+            FROM former AS f JOIN revacct_data.version AS v ON v.kind = 'code' AND v.successor = f.key JOIN revacct_data.validity AS i USING (version_id)
+            WHERE i.valid @> at AND i.recorded @> known
+        )
+        SELECT n.number::bigint FROM former AS f JOIN revacct_data.numbering AS n ON n.kind = 'code' AND n.key = f.key ORDER BY 1);
+END $$;
+COMMENT ON FUNCTION _code_numbers(text, text, timestamptz, timestamptz) IS 'The numbers of a code and of the retired ones that are counted as it.';
+
+CREATE FUNCTION _named_since(policy text, name text)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        SELECT min(lower(i.recorded))
+        FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
+        WHERE p.policy = _named_since.policy
+          AND (name = ANY (p.start || p.stop || p.pause || p.resume || p.reset || p.cancel || p.segment || p.owner || p.promise)
+               OR EXISTS (SELECT FROM unnest(p.phases) AS phase (phase) WHERE phase.phase LIKE '% until %' AND split_part(phase.phase, ' until ', 2) = name)));
+END $$;
+COMMENT ON FUNCTION _named_since(text, text) IS 'Since when a policy goes by a name. The name means the stage of that name if there was one on record then, and a kind of event if not, for ever.';
 
 CREATE FUNCTION _sla(name text, model_at timestamptz, known_at timestamptz)
 RETURNS sla
@@ -139,7 +172,8 @@ AS $$
 DECLARE
     known constant timestamptz := coalesce(known_at, 'infinity');
     p revacct_data.policy;
-    approved_at timestamptz;
+    held tstzrange;
+    marks_at timestamptz;
     numbers text[];
     agreed sla;
 BEGIN
@@ -148,34 +182,35 @@ BEGIN
     FROM revacct_data.validity AS i JOIN revacct_data.policy AS d USING (version_id)
     WHERE i.kind = 'policy' AND i.key = object_key(name) AND i.recorded @> known AND (model_at IS NULL OR i.valid @> model_at) AND d.start IS NOT NULL
     ORDER BY lower(i.valid) DESC LIMIT 1;
-    IF NOT FOUND THEN
-        PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, statement_timestamp()));
+    SELECT i.valid INTO held FROM revacct_data.validity AS i WHERE i.version_id = p.version_id AND i.recorded @> known ORDER BY lower(i.valid) DESC LIMIT 1;
+    IF p.version_id IS NULL THEN
+        PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, _now()));
     END IF;
-    SELECT min(lower(i.recorded)) INTO approved_at FROM revacct_data.validity AS i WHERE i.version_id = p.version_id;
+    -- Stages are known by the marks they have at that time: now, or when the last version was in force last.
+    marks_at := coalesce(model_at, greatest(lower(held), least(_now(), known, upper(held) - interval '1 microsecond')));
     numbers := ARRAY(
         SELECT m.name || '=' || CASE WHEN own.number IS NULL THEN event.number::text ELSE coalesce(stage.marks, own.number::text) END
         FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-             CROSS JOIN LATERAL (SELECT _stage_number(p.lifecycle, m.name, approved_at) AS number) AS own
-             LEFT JOIN _stage_marks(p.lifecycle, coalesce(model_at, 'infinity'), known) AS stage ON stage.stage = m.name
+             CROSS JOIN LATERAL (SELECT _stage_number(p.lifecycle, m.name, _named_since(p.policy, m.name)) AS number) AS own
+             LEFT JOIN _stage_marks(p.lifecycle, marks_at, known) AS stage ON stage.stage = m.name
              LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
         ORDER BY m.no);
 
     WITH policy AS MATERIALIZED (
         SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
                -- what of it is in the value
-               md5(ROW(d.target, d.calendar, d.warnings, d.start, d.stop, d.pause, d.resume, d.reset, d.cancel, d.segment, d.owner, d.promise, d.reopen, d.on_change,
-                       d.phases, d.max_clocks, d.beyond)::text) AS content
+               ROW(d.target, d.calendar, d.warnings, d.start, d.stop, d.pause, d.resume, d.reset, d.cancel, d.segment, d.owner, d.promise, d.reopen, d.on_change,
+                       d.phases, d.max_clocks, d.beyond)::text AS content
         FROM revacct_data.policy AS d
              CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
                  WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
         WHERE d.policy = name AND d.start IS NOT NULL
     ), special AS MATERIALIZED (
         SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
-               code.number AS segment_no, party.party_no AS owner_no
+               CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, marks_at, known) END AS segment_nos, party.party_no AS owner_no
         FROM revacct_data.policy_target AS d
              CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
                  WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
-             LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
              LEFT JOIN revacct_data.party ON party.party = d.owner
         WHERE d.policy = name
     ), step AS MATERIALIZED (
@@ -206,16 +241,16 @@ BEGIN
                policy.reopen, policy.on_change, policy.phases, policy.max_clocks, policy.beyond
         FROM piece JOIN policy ON policy.valid @> piece.since
              CROSS JOIN LATERAL (
-                 SELECT policy.target, policy.calendar, policy.version_no, NULL::bigint AS segment_no, NULL::bigint AS owner_no
+                 SELECT policy.target, policy.calendar, policy.version_no, NULL::bigint[] AS segment_nos, NULL::bigint AS owner_no
                  WHERE policy.target IS NOT NULL OR policy.promise <> '{}'
                  UNION ALL
-                 SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no, special.segment_no, special.owner_no
+                 SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no, special.segment_nos, special.owner_no
                  FROM special WHERE special.valid @> piece.since) AS t
              LEFT JOIN calendar AS c ON c.calendar = t.calendar AND c.valid @> piece.since
     ), content AS (
         SELECT t.since, t.until,
-               array_agg(ROW(t.content, t.target, t.version_no, t.segment_no, t.owner_no, fingerprint(t.hours), t.steps)::text
-                         ORDER BY t.segment_no NULLS FIRST, t.owner_no NULLS FIRST) AS terms
+               array_agg(ROW(t.content, t.target, t.version_no, t.segment_nos, t.owner_no, fingerprint(t.hours), t.steps)::text
+                         ORDER BY t.segment_nos NULLS FIRST, t.owner_no NULLS FIRST) AS terms
         FROM term AS t GROUP BY t.since, t.until
     ), run AS (
         -- Times in which the same is in force, one after the other, are one.
@@ -229,7 +264,7 @@ BEGIN
                name, start => t.start, stop => t.stop, pause => t.pause, resume => t.resume, reset => t.reset, cancel => t.cancel,
                segment => t.segment, owner => t.owner, promise => t.promise, marks => numbers, target => t.target,
                calendar => CASE WHEN t.calendar IS NOT NULL AND t.hours IS NULL THEN _business_calendar(t.calendar, t.since, known_at) ELSE t.hours END, warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
-               segments => CASE WHEN t.segment_no IS NOT NULL THEN ARRAY[t.segment_no] END, owners => CASE WHEN t.owner_no IS NOT NULL THEN ARRAY[t.owner_no] END,
+               segments => t.segment_nos, owners => CASE WHEN t.owner_no IS NOT NULL THEN ARRAY[t.owner_no] END,
                reopen => t.reopen, change => t.on_change, phases => t.phases, max_clocks => t.max_clocks, beyond => t.beyond)))
     INTO agreed
     FROM period JOIN term AS t USING (since);
@@ -258,6 +293,14 @@ AS 'MODULE_PATHNAME', 'revacct_compiled'
 LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION business_calendar(text) IS 'The agreed calendar of a name, the version in force now.';
 
+CREATE FUNCTION business_calendar(name varchar)
+RETURNS business_calendar
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT revacct.business_calendar(name::text);
+END;
+COMMENT ON FUNCTION business_calendar(varchar) IS 'The agreed calendar of a name: for a varchar, which would be read as the value itself.';
+
 CREATE FUNCTION business_calendar(name unknown)
 RETURNS business_calendar
 AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
@@ -278,6 +321,14 @@ AS 'MODULE_PATHNAME', 'revacct_compiled'
 LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION lifecycle(text) IS 'The agreed lifecycle of a name, with its stages, as in force now.';
 
+CREATE FUNCTION lifecycle(name varchar)
+RETURNS lifecycle
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT revacct.lifecycle(name::text);
+END;
+COMMENT ON FUNCTION lifecycle(varchar) IS 'The agreed lifecycle of a name: for a varchar, which would be read as the value itself.';
+
 CREATE FUNCTION lifecycle(name unknown)
 RETURNS lifecycle
 AS 'MODULE_PATHNAME', 'revacct_compiled_literal'
@@ -297,6 +348,14 @@ RETURNS sla
 AS 'MODULE_PATHNAME', 'revacct_compiled'
 LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION sla(text) IS 'The agreed SLA of a name, every version in its own time.';
+
+CREATE FUNCTION sla(name varchar)
+RETURNS sla
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT revacct.sla(name::text);
+END;
+COMMENT ON FUNCTION sla(varchar) IS 'The agreed SLA of a name: for a varchar, which would be read as the value itself.';
 
 CREATE FUNCTION sla(name unknown)
 RETURNS sla
@@ -340,20 +399,17 @@ DECLARE
     new record;
 BEGIN
     FOR new IN
-        SELECT * FROM (
-            SELECT v.kind, v.key
-            FROM revacct_data.version AS v WHERE v.change_id = change AND v.kind = 'stage' ORDER BY v.version_id) AS stage
+        SELECT 1 AS part, v.version_id, 0::bigint AS no, v.kind, v.key
+        FROM revacct_data.version AS v WHERE v.change_id = change AND v.kind = 'stage'
         UNION ALL
-        SELECT * FROM (
-            SELECT CASE c.list WHEN 'event' THEN 'event' ELSE 'code' END, CASE c.list WHEN 'event' THEN object_key(c.code) ELSE v.key END
-            FROM revacct_data.version AS v JOIN revacct_data.code AS c USING (version_id) WHERE v.change_id = change ORDER BY v.version_id) AS code
+        SELECT 2, v.version_id, 0, CASE c.list WHEN 'event' THEN 'event' ELSE 'code' END, CASE c.list WHEN 'event' THEN object_key(c.code) ELSE v.key END
+        FROM revacct_data.version AS v JOIN revacct_data.code AS c USING (version_id) WHERE v.change_id = change
         UNION ALL
-        SELECT * FROM (
-            SELECT 'event', object_key(m.name)
-            FROM revacct_data.version AS v JOIN revacct_data.policy AS p USING (version_id), unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-            WHERE v.change_id = change 
-              AND NOT EXISTS (SELECT FROM revacct_data.validity AS s WHERE s.kind = 'stage' AND s.key = object_key(p.lifecycle, m.name))
-            ORDER BY v.version_id, m.no) AS event
+        SELECT 3, v.version_id, m.no, 'event', object_key(m.name)
+        FROM revacct_data.version AS v JOIN revacct_data.policy AS p USING (version_id), unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
+        WHERE v.change_id = change
+          AND NOT EXISTS (SELECT FROM revacct_data.validity AS s WHERE s.kind = 'stage' AND s.key = object_key(p.lifecycle, m.name) AND lower(s.recorded) <= _named_since(p.policy, m.name))
+        ORDER BY part, version_id, no
     LOOP
         INSERT INTO revacct_data.numbering (kind, key, number)
         SELECT new.kind, new.key, coalesce(max(n.number), 0) + 1 FROM revacct_data.numbering AS n WHERE n.is_mark = (new.kind <> 'code')
@@ -371,39 +427,44 @@ RETURN '{created, stage_entered, field_set, assigned, offered, accepted, rejecte
 COMMENT ON FUNCTION _known_events() IS 'The kinds of events that everybody knows. Others are codes of the list event.';
 
 CREATE VIEW revacct_data.reference AS
-    SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.stage
-    UNION ALL SELECT version_id, 'code', revacct.object_key('journey', journey_place) FROM revacct_data.stage WHERE journey_place IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, from_stage) FROM revacct_data.transition WHERE from_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.transition
-    UNION ALL SELECT version_id, 'code', revacct.object_key(list, parent) FROM revacct_data.code WHERE parent IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.field_rule WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.field_rule WHERE at_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.policy WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.policy WHERE to_stage IS NOT NULL
+    SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key, false AS may_be_counted_as_another FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.stage
+    UNION ALL SELECT version_id, 'code', revacct.object_key('journey', journey_place), false FROM revacct_data.stage WHERE journey_place IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, from_stage), false FROM revacct_data.transition WHERE from_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.transition
+    UNION ALL SELECT version_id, 'code', revacct.object_key(list, parent), false FROM revacct_data.code WHERE parent IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.field_rule WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage), false FROM revacct_data.field_rule WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar), false FROM revacct_data.policy WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.policy WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.policy WHERE to_stage IS NOT NULL
     UNION ALL
-    SELECT p.version_id, 'code', revacct.object_key('event', m.name)
+    SELECT p.version_id, 'code', revacct.object_key('event', m.name), false
     FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
     WHERE m.name <> ALL (revacct._known_events())
-      AND revacct._stage_number(p.lifecycle, m.name, (SELECT min(lower(i.recorded)) FROM revacct_data.validity AS i WHERE i.version_id = p.version_id)) IS NULL
-    UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind) FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
-    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_target
-    UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment) FROM revacct_data.policy_target WHERE segment IS NOT NULL
-    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy_target WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_step
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.metric WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.metric WHERE at_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.metric WHERE to_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'metric', revacct.object_key(metric) FROM revacct_data.target
-    UNION ALL SELECT version_id, 'program', revacct.object_key(parent) FROM revacct_data.program WHERE parent IS NOT NULL
-    UNION ALL SELECT p.version_id, 'code', revacct.object_key(c.list, c.code) FROM revacct_data.program AS p, jsonb_each_text(p.codes) AS c (list, code)
-    UNION ALL SELECT version_id, object_kind, object FROM revacct_data.responsibility WHERE object_kind NOT IN ('party', 'code_list', 'field', 'account')
-    UNION ALL SELECT version_id, kind, successor FROM revacct_data.version WHERE successor IS NOT NULL;
+      AND revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NULL
+    UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind), false FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
+    UNION ALL
+    SELECT p.version_id, 'stage', revacct.object_key(p.lifecycle, m.name), true
+    FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
+    WHERE revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NOT NULL
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy), false FROM revacct_data.policy_target
+    UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment), false FROM revacct_data.policy_target WHERE segment IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar), false FROM revacct_data.policy_target WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy), false FROM revacct_data.policy_step
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.metric WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage), false FROM revacct_data.metric WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.metric WHERE to_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'metric', revacct.object_key(metric), false FROM revacct_data.target
+    UNION ALL SELECT version_id, 'program', revacct.object_key(parent), false FROM revacct_data.program WHERE parent IS NOT NULL
+    UNION ALL SELECT p.version_id, 'code', revacct.object_key(c.list, c.code), false FROM revacct_data.program AS p, jsonb_each_text(p.codes) AS c (list, code)
+    UNION ALL SELECT version_id, object_kind, object, false FROM revacct_data.responsibility WHERE object_kind NOT IN ('party', 'code_list', 'field', 'account')
+    UNION ALL SELECT version_id, kind, successor, true FROM revacct_data.version WHERE successor IS NOT NULL;
 COMMENT ON VIEW revacct_data.reference IS 'Which version refers to which definition, which must be in force all the while.';
 COMMENT ON COLUMN revacct_data.reference.version_id IS 'The version.';
 COMMENT ON COLUMN revacct_data.reference.kind IS 'The kind of what it refers to.';
 COMMENT ON COLUMN revacct_data.reference.key IS 'The key of what it refers to.';
+COMMENT ON COLUMN revacct_data.reference.may_be_counted_as_another IS 'Whether it may be retired, if it is counted as another.';
 
 CREATE FUNCTION _check_change(change bigint)
 RETURNS void
@@ -415,16 +476,22 @@ DECLARE
     wrong record;
     since constant timestamptz := (SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = change);
     compiled record;
+    reason text;
+    details text;
+    hint text;
+    state text;
 BEGIN
     -- What is referred to is in force as long as what refers to it; a retired one's successor, when it was named.
     SELECT i.kind, i.key, r.kind AS of_kind, r.key AS of_key INTO wrong
     FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) JOIN revacct_data.reference AS r USING (version_id)
-    WHERE upper_inf(i.recorded)
+         JOIN revacct_data.change AS c USING (change_id)
+    WHERE upper_inf(i.recorded) AND (v.action = 'define' OR lower(i.valid) = c.effective_at)
       AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = r.kind AND t.key = r.key))
       AND NOT coalesce((
             SELECT CASE WHEN v.action = 'retire' THEN range_agg(o.valid) @> lower(i.valid) ELSE range_agg(o.valid) @> i.valid END
             FROM revacct_data.validity AS o JOIN revacct_data.version AS ov USING (version_id)
-            WHERE o.kind = r.kind AND o.key = r.key AND upper_inf(o.recorded) AND (ov.action = 'define' OR v.action = 'retire')), false)
+            WHERE o.kind = r.kind AND o.key = r.key AND upper_inf(o.recorded)
+              AND (ov.action = 'define' OR (r.may_be_counted_as_another AND ov.successor IS NOT NULL))), false)
     ORDER BY 1, 2, 3, 4 LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION '% "%" refers to % "%", which is not in force all the while', wrong.kind, wrong.key, wrong.of_kind, wrong.of_key
@@ -433,8 +500,8 @@ BEGIN
     END IF;
 
     SELECT v.kind, v.key, v.successor INTO wrong
-    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
-    WHERE v.successor IS NOT NULL AND upper_inf(i.recorded)
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.change AS c USING (change_id)
+    WHERE v.successor IS NOT NULL AND upper_inf(i.recorded) AND lower(i.valid) = c.effective_at
       AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = v.kind AND t.key = v.successor))
       AND counted_as(v.kind, v.key, lower(i.valid)) IS NULL
     LIMIT 1;
@@ -444,16 +511,18 @@ BEGIN
     END IF;
 
     SELECT l.kind, l.key, l.code_list INTO wrong
-    FROM (SELECT v.kind, v.key, i.valid, coalesce(t.code_list, f.code_list) AS code_list
+    FROM (SELECT v.change_id, v.kind, v.key, i.valid, coalesce(t.code_list, f.code_list) AS code_list
           FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
                LEFT JOIN revacct_data.transition AS t USING (version_id) LEFT JOIN revacct_data.field_rule AS f USING (version_id)
-          WHERE v.change_id = change AND upper_inf(i.recorded)) AS l
+          WHERE upper_inf(i.recorded) AND v.kind IN ('transition', 'field_rule') AND v.action = 'define') AS l
     WHERE l.code_list IS NOT NULL
-      AND NOT EXISTS (SELECT FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
-                      WHERE c.list = l.code_list AND upper_inf(i.recorded) AND i.valid @> lower(l.valid))
-    LIMIT 1;
+      AND (l.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = 'code' AND starts_with(t.key, object_key(l.code_list) || '/')))
+      AND NOT coalesce((SELECT range_agg(i.valid) @> l.valid
+                        FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
+                        WHERE c.list = l.code_list AND upper_inf(i.recorded)), false)
+    ORDER BY 1, 2 LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION '% "%" refers to the list "%", which has no codes', wrong.kind, wrong.key, wrong.code_list
+        RAISE EXCEPTION '% "%" refers to the list "%", which has not codes all the while', wrong.kind, wrong.key, wrong.code_list
             USING ERRCODE = 'foreign_key_violation', HINT = format('Define them in the same change: SELECT define_code(%L, ...).', wrong.code_list);
     END IF;
 
@@ -529,14 +598,27 @@ BEGIN
         RAISE EXCEPTION '% "%" would be above itself', split_part(wrong.kind, ' ', 1), wrong.child USING ERRCODE = 'check_violation';
     END IF;
 
-    -- The kernel judges definitions: all that the change touches must compile, at every time from which something of it is in force.
+    SELECT v.kind, v.key INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
+         LEFT JOIN revacct_data.policy_target AS t USING (version_id) LEFT JOIN revacct_data.policy_step AS s USING (version_id)
+         JOIN revacct_data.policy AS p ON p.policy = coalesce(t.policy, s.policy) AND p.start IS NULL
+         JOIN revacct_data.validity AS pi ON pi.version_id = p.version_id AND upper_inf(pi.recorded) AND pi.valid && i.valid
+    WHERE v.kind IN ('policy_target', 'policy_step') AND upper_inf(i.recorded)
+      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS c WHERE c.change_id = change AND c.version_id = p.version_id))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" is of a policy that has no clock', wrong.kind, wrong.key
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Targets and steps are of what define_sla() defines.';
+    END IF;
+
+    -- The kernel judges definitions: all that the change touches must compile, from the start of its period on whenever something of it changes.
     FOR compiled IN
         WITH touched (kind, name) AS (
             SELECT 'lifecycle', l.lifecycle FROM revacct_data.version AS v JOIN revacct_data.lifecycle AS l ON l.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
             UNION
             SELECT 'lifecycle', s.lifecycle FROM revacct_data.version AS v JOIN revacct_data.stage AS s ON s.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
             UNION
-            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change AND p.start IS NOT NULL
+            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
             UNION
             SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy_target AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
             UNION
@@ -549,28 +631,53 @@ BEGIN
             SELECT 'lifecycle', l.lifecycle FROM touched AS t JOIN revacct_data.lifecycle AS l ON t.kind = 'calendar' AND l.calendar = t.name
             UNION
             SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy AS p ON (t.kind = 'calendar' AND p.calendar = t.name) OR (t.kind = 'lifecycle' AND p.lifecycle = t.name)
-            WHERE p.start IS NOT NULL
             UNION
             SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy_target AS p ON t.kind = 'calendar' AND p.calendar = t.name
-        ), moment (at) AS (
-            SELECT since
+        ), moment (kind, name, at) AS (
+            SELECT a.kind, a.name, since FROM affected AS a
             UNION
-            SELECT lower(i.valid) FROM revacct_data.validity AS i
-            WHERE upper_inf(i.recorded) AND lower(i.valid) > since AND i.kind IN ('lifecycle', 'stage', 'policy', 'policy_target', 'policy_step', 'calendar')
+            SELECT a.kind, a.name, edge.at
+            FROM affected AS a
+                 -- what it is compiled of begins or ends
+                 CROSS JOIN LATERAL (
+                     SELECT i.valid FROM revacct_data.validity AS i WHERE i.kind = a.kind AND i.key = object_key(a.name) AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.stage AS s JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'lifecycle' AND s.lifecycle = a.name AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.policy_target AS t JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'policy' AND t.policy = a.name AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.policy_step AS t JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'policy' AND t.policy = a.name AND upper_inf(i.recorded)) AS part
+                 CROSS JOIN LATERAL (VALUES (lower(part.valid)), (upper(part.valid))) AS edge (at)
+            WHERE edge.at > since
         )
-        SELECT a.kind, a.name, m.at
-        FROM affected AS a, moment AS m
-        WHERE EXISTS (SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
-                      WHERE i.kind = a.kind AND i.key = object_key(a.name) AND i.valid @> m.at AND upper_inf(i.recorded) AND v.action = 'define')
+        -- an SLA as a whole, too, be it in force or not any more
+        SELECT a.kind, a.name, NULL::timestamptz AS at FROM affected AS a
+        WHERE a.kind = 'policy' AND EXISTS (SELECT FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
+                                            WHERE p.policy = a.name AND p.start IS NOT NULL AND upper_inf(i.recorded))
+        UNION ALL
+        SELECT m.kind, m.name, m.at
+        FROM moment AS m
+        WHERE EXISTS (SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) LEFT JOIN revacct_data.policy AS p USING (version_id)
+                      WHERE i.kind = m.kind AND i.key = object_key(m.name) AND i.valid @> m.at AND upper_inf(i.recorded) AND v.action = 'define'
+                        AND (m.kind <> 'policy' OR p.start IS NOT NULL))
         ORDER BY 1, 2, 3
     LOOP
-        CASE compiled.kind
-            WHEN 'lifecycle' THEN PERFORM _lifecycle(compiled.name, compiled.at, NULL);
-            WHEN 'calendar' THEN PERFORM _business_calendar(compiled.name, compiled.at, NULL);
-            WHEN 'policy' THEN
-                PERFORM _sla(compiled.name, compiled.at, NULL);
-                PERFORM _sla(compiled.name, NULL, NULL);
-        END CASE;
+        BEGIN
+            CASE compiled.kind
+                WHEN 'lifecycle' THEN PERFORM _lifecycle(compiled.name, compiled.at, NULL);
+                WHEN 'calendar' THEN PERFORM _business_calendar(compiled.name, compiled.at, NULL);
+                WHEN 'policy' THEN PERFORM _sla(compiled.name, compiled.at, NULL);
+            END CASE;
+        EXCEPTION WHEN invalid_parameter_value OR null_value_not_allowed OR program_limit_exceeded OR undefined_object THEN
+            GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, state = RETURNED_SQLSTATE;
+            RAISE EXCEPTION '%', reason
+                USING ERRCODE = state,
+                      DETAIL = concat_ws(' ', nullif(details, ''), format('So %s "%s" would not compile %s.', compiled.kind, compiled.name, coalesce('at ' || compiled.at, 'with its versions taken together'))),
+                      HINT = coalesce(nullif(hint, ''), 'Define what does not go together in the same change.');
+        END;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION _check_change(bigint) IS

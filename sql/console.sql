@@ -23,12 +23,12 @@ COMMENT ON FUNCTION _in_words(interval) IS 'An amount of time as people say it: 
 CREATE VIEW revacct_data.wording AS
     SELECT version_id, c.meaning,
            concat_ws('; ', 'open ' || array_to_string(c.hours, ', '), 'in ' || c.time_zone, 'shifts ' || nullif(array_to_string(c.shifts, ', '), ''),
-                     'breaks ' || nullif(array_to_string(c.breaks, ', '), ''), cardinality(c.holidays) || ' holidays', 'known until ' || to_char(c.known_until, 'YYYY-MM-DD')) AS terms
+                     'breaks ' || nullif(array_to_string(c.breaks, ', '), ''), 'holidays ' || nullif(array_to_string(ARRAY(SELECT to_char(d.day, 'YYYY-MM-DD') FROM unnest(c.holidays) AS d (day) ORDER BY 1), ', '), ''), 'known until ' || to_char(c.known_until, 'YYYY-MM-DD')) AS terms
     FROM revacct_data.calendar AS c
     UNION ALL
     SELECT version_id, l.meaning,
            concat_ws('; ', 'of a ' || l.subject_kind, 'skipped stages: ' || l.skip, 'attempt: ' || l.attempt, 'within ' || revacct._in_words(l.within),
-                     'visits: ' || l.visits, 'hours of ' || l.calendar, 'other moves: ' || l.enforcement)
+                     'visits: ' || l.visits, 'times: ' || l.times, 'unknown stages: ' || l.unknown, 'months of ' || l.time_zone, 'hours of ' || l.calendar, 'other moves: ' || l.enforcement)
     FROM revacct_data.lifecycle AS l
     UNION ALL
     SELECT version_id, s.meaning,
@@ -42,7 +42,7 @@ CREATE VIEW revacct_data.wording AS
     FROM revacct_data.transition AS t
     UNION ALL
     SELECT version_id, c.meaning,
-           concat_ws('; ', c.label, 'part of ' || c.parent, 'explains ' || c.applies_to, 'needs ' || nullif(array_to_string(c.requires, ', '), ''), 'if ' || c.condition::text)
+           concat_ws('; ', c.label, 'place ' || c.code_no, 'part of ' || c.parent, 'explains ' || c.applies_to, 'needs ' || nullif(array_to_string(c.requires, ', '), ''), 'if ' || c.condition::text)
     FROM revacct_data.code AS c
     UNION ALL
     SELECT version_id, r.meaning,
@@ -51,9 +51,15 @@ CREATE VIEW revacct_data.wording AS
     FROM revacct_data.field_rule AS r
     UNION ALL
     SELECT version_id, p.meaning,
-           concat_ws('; ', p.kind, 'from ' || nullif(array_to_string(p.start, ', '), '') || ' to ' || nullif(array_to_string(p.stop, ', '), ''),
+           concat_ws('; ', p.kind, 'of ' || p.lifecycle, 'from ' || array_to_string(p.start, ', '), 'to ' || nullif(array_to_string(p.stop, ', '), ''),
                      'within ' || revacct._in_words(p.target), 'in the hours of ' || p.calendar, 'paused by ' || nullif(array_to_string(p.pause, ', '), ''),
-                     'phases: ' || nullif(array_to_string(p.phases, ', '), ''), 'priority ' || p.priority, 'if ' || p.applies::text, 'demands ' || p.demands::text, p.method || ' to ' || p.to_party,
+                     'resumed by ' || nullif(array_to_string(p.resume, ', '), ''), 'reset by ' || nullif(array_to_string(p.reset, ', '), ''),
+                     'cancelled by ' || nullif(array_to_string(p.cancel, ', '), ''), 'segment told by ' || nullif(array_to_string(p.segment, ', '), ''),
+                     'owner told by ' || nullif(array_to_string(p.owner, ', '), ''), 'promised by ' || nullif(array_to_string(p.promise, ', '), ''),
+                     'phases: ' || nullif(array_to_string(p.phases, ', '), ''),
+                     'warnings at ' || nullif(array_to_string(ARRAY(SELECT trim_scale(w.part * 100) || ' %' FROM unnest(p.warnings) AS w (part)), ', '), ''),
+                     'reopening: ' || p.reopen, 'on change: ' || p.on_change, 'at most ' || p.max_clocks || ' clocks', 'beyond: ' || p.beyond,
+                     'priority ' || p.priority, 'if ' || p.applies::text, 'demands ' || p.demands::text, p.method || ' to ' || p.to_party,
                      'to ' || p.to_stage, 'at most ' || p.max_times || ' times', 'else ' || p.enforcement)
     FROM revacct_data.policy AS p
     UNION ALL
@@ -63,7 +69,7 @@ CREATE VIEW revacct_data.wording AS
     SELECT version_id, NULL, s.due || ': ' || s.action || ' ' || s.recipient FROM revacct_data.policy_step AS s
     UNION ALL
     SELECT version_id, m.meaning,
-           concat_ws('; ', m.numerator || coalesce(' over ' || m.denominator, ''), 'of ' || m.population, 'by ' || m.measure, 'per ' || m.basis, 'in ' || m.lifecycle,
+           concat_ws('; ', m.numerator, 'over ' || m.denominator, 'of ' || m.population, 'by ' || m.measure, 'per ' || m.basis, 'in ' || m.lifecycle,
                      'from ' || m.at_stage, 'to ' || m.to_stage, 'within ' || revacct._in_words(m.time_window), 'with ' || m.params::text, 'in ' || m.unit, m.better || ' is better',
                      CASE WHEN m.min_n > 0 THEN 'from ' || m.min_n || ' subjects on' END)
     FROM revacct_data.metric AS m
@@ -149,8 +155,13 @@ COMMENT ON COLUMN awaiting_my_signoff.retroactive_count IS '1 if it may be in fo
 CREATE VIEW change_contents AS
     SELECT v.change_id AS change_no, v.kind, v.key AS name,
            CASE WHEN v.action = 'retire' THEN 'retire' WHEN coalesce(former.action, 'retire') = 'retire' THEN 'define' ELSE 'amend' END AS action,
-           was.meaning AS meaning_before, becomes.meaning AS meaning_after, was.terms AS terms_before, becomes.terms AS terms_after
-    FROM revacct_data.version AS v
+           was.meaning AS meaning_before, becomes.meaning AS meaning_after, was.terms AS terms_before, becomes.terms AS terms_after,
+           CASE WHEN c.status IN ('draft', 'proposed') THEN
+               (SELECT string_agg(format('version %s from %s', lv.version_no, to_char(lower(i.valid) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')), ', ' ORDER BY lower(i.valid))
+                FROM revacct_data.validity AS i JOIN revacct_data.version AS lv USING (version_id)
+                WHERE i.kind = v.kind AND i.key = v.key AND upper_inf(i.recorded) AND lower(i.valid) > coalesce(c.effective_at, statement_timestamp())
+                  AND lower(i.valid) < coalesce(c.effective_until, 'infinity')) END AS replaced_later
+    FROM revacct_data.version AS v JOIN revacct_data.change AS c USING (change_id)
          LEFT JOIN revacct_data.wording AS becomes USING (version_id)
          LEFT JOIN revacct_data.version AS former ON former.version_id = v.replaces
          LEFT JOIN revacct_data.wording AS was ON was.version_id = v.replaces;
@@ -163,6 +174,7 @@ COMMENT ON COLUMN change_contents.meaning_before IS 'What it meant, as its autho
 COMMENT ON COLUMN change_contents.meaning_after IS 'What it is to mean.';
 COMMENT ON COLUMN change_contents.terms_before IS 'Its terms so far.';
 COMMENT ON COLUMN change_contents.terms_after IS 'Its terms from then on.';
+COMMENT ON COLUMN change_contents.replaced_later IS 'Of an open change: the versions agreed already that begin later in its period, and would end, with their beginnings in UTC.';
 
 CREATE VIEW model_history AS
     SELECT c.decided_at AS agreed_at, c.change_id AS change_no, k.kind, k.name, k.action, v.version_no, k.terms_before, k.terms_after, c.effective_at,
@@ -269,18 +281,27 @@ BEGIN
                  JOIN revacct_data.validity AS i ON (i.kind = r.kind AND i.key = r.key) OR (i.kind = 'stage' AND r.kind = 'lifecycle' AND starts_with(i.key, r.key || '/'))
         )
         SELECT m.at AS model_at, k.at AS known_at
-        FROM (SELECT NULL::timestamptz WHERE _explain.kind = 'policy' UNION SELECT lower(p.valid) FROM part AS p) AS m (at),
-             (SELECT NULL::timestamptz UNION SELECT lower(p.recorded) FROM part AS p) AS k (at)
+        FROM (SELECT NULL::timestamptz UNION SELECT lower(p.recorded) FROM part AS p) AS k (at)
+             -- at the edges of what was on record then
+             CROSS JOIN LATERAL (
+                 SELECT NULL::timestamptz WHERE _explain.kind = 'policy'
+                 UNION
+                 SELECT edge.at FROM part AS p CROSS JOIN LATERAL (VALUES (lower(p.valid)), (upper(p.valid))) AS edge (at)
+                 WHERE p.recorded @> coalesce(k.at, 'infinity') AND edge.at IS NOT NULL) AS m (at)
         ORDER BY k.at DESC NULLS FIRST, m.at DESC NULLS FIRST
     LOOP
         CONTINUE WHEN NOT EXISTS (
             SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
             WHERE i.kind = _explain.kind AND i.key = object_key(name) AND v.action = 'define' AND i.recorded @> coalesce(candidate.known_at, 'infinity')
               AND (i.valid @> candidate.model_at OR candidate.model_at IS NULL));
-        is_it := fingerprint = CASE _explain.kind
-            WHEN 'lifecycle' THEN fingerprint(_lifecycle(name, candidate.model_at, candidate.known_at))
-            WHEN 'policy' THEN fingerprint(_sla(name, candidate.model_at, candidate.known_at))
-            WHEN 'calendar' THEN fingerprint(_business_calendar(name, candidate.model_at, candidate.known_at)) END;
+        BEGIN
+            is_it := fingerprint = CASE _explain.kind
+                WHEN 'lifecycle' THEN fingerprint(_lifecycle(name, candidate.model_at, candidate.known_at))
+                WHEN 'policy' THEN fingerprint(_sla(name, candidate.model_at, candidate.known_at))
+                WHEN 'calendar' THEN fingerprint(_business_calendar(name, candidate.model_at, candidate.known_at)) END;
+        EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN
+            is_it := false;  -- there was no such thing then
+        END;
         IF is_it THEN
             found_model := candidate.model_at;
             found_known := candidate.known_at;

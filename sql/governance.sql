@@ -36,7 +36,6 @@ CREATE TABLE revacct_data.party (
     party_no bigint NOT NULL UNIQUE,
     kind text NOT NULL CHECK (kind IN ('person', 'team', 'function', 'queue', 'external')),
     label text NOT NULL,
-    calendar text,
     login text UNIQUE,
     registered_by text NOT NULL,
     registered_at timestamptz NOT NULL,
@@ -49,7 +48,6 @@ COMMENT ON COLUMN revacct_data.party.party IS 'The key by which everything names
 COMMENT ON COLUMN revacct_data.party.party_no IS 'The value that owner marks in journeys carry.';
 COMMENT ON COLUMN revacct_data.party.kind IS 'A person, team, function, queue or external party.';
 COMMENT ON COLUMN revacct_data.party.label IS 'The name people read.';
-COMMENT ON COLUMN revacct_data.party.calendar IS 'The business calendar the party works by.';
 COMMENT ON COLUMN revacct_data.party.login IS 'The database role by which a person logs in, and so signs.';
 COMMENT ON COLUMN revacct_data.party.registered_by IS 'The session''s user who registered it.';
 COMMENT ON COLUMN revacct_data.party.registered_at IS 'When it was registered.';
@@ -91,6 +89,7 @@ COMMENT ON COLUMN revacct_data.change.effective_at IS 'From when its versions ar
 COMMENT ON COLUMN revacct_data.change.effective_until IS 'Until when they are valid; NULL: for good, as long as nothing later was agreed already; infinity: for good, whatever was.';
 COMMENT ON COLUMN revacct_data.change.retroactive IS 'Whether it may be, and once it is approved whether it is, effective from before it was approved.';
 CREATE INDEX ON revacct_data.change (raised_by) WHERE status = 'draft';
+CREATE INDEX ON revacct_data.change (decided_at) WHERE status = 'approved';
 
 CREATE TABLE revacct_data.version (
     version_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -102,6 +101,7 @@ CREATE TABLE revacct_data.version (
     successor text CONSTRAINT only_the_retired_have_successors CHECK (successor IS NULL OR action = 'retire'),
     replaces bigint,  -- no foreign key: pg_dump warns of tables that refer to themselves
     version_no int,
+    drafted_at timestamptz NOT NULL,
     UNIQUE (change_id, kind, key),
     UNIQUE (version_id, kind, key),
     UNIQUE (kind, key, version_no)
@@ -116,6 +116,7 @@ COMMENT ON COLUMN revacct_data.version.action IS 'What it says: define or retire
 COMMENT ON COLUMN revacct_data.version.successor IS 'The key of the definition that a retired one is counted as.';
 COMMENT ON COLUMN revacct_data.version.replaces IS 'The version that was in force when this one was drafted; if that is not so any more, it cannot be approved.';
 COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third… approved version of its definition; NULL unless approved.';
+COMMENT ON COLUMN revacct_data.version.drafted_at IS 'When it was drafted: what was put in force since, in its period, keeps it from being approved.';
 CREATE INDEX ON revacct_data.version (kind, successor) WHERE successor IS NOT NULL;
 CREATE INDEX ON revacct_data.version (kind, key);
 
@@ -180,7 +181,7 @@ COMMENT ON COLUMN revacct_data.numbering.number IS 'The mark''s number, or the v
 CREATE FUNCTION _guard()
 RETURNS trigger
 LANGUAGE plpgsql
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET standard_conforming_strings = 'on'
 AS $$
 DECLARE
     is_copy constant boolean := TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s';
@@ -228,7 +229,9 @@ BEGIN ATOMIC
     WITH RECURSIVE belongs (oid) AS (
         SELECT oid FROM pg_roles WHERE rolname = session_user
         UNION
-        SELECT m.roleid FROM pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid
+        -- from PostgreSQL 16 on, who merely administers a role neither inherits from it nor becomes it
+        SELECT m.roleid FROM pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid, LATERAL (SELECT to_jsonb(m) AS option) AS o
+        WHERE coalesce((o.option ->> 'inherit_option')::boolean, true) OR coalesce((o.option ->> 'set_option')::boolean, true)
     )
     SELECT EXISTS (
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
@@ -321,7 +324,7 @@ Errors: undefined_object (42704).';
 
 -- Parties
 
-CREATE FUNCTION register_party(party text, kind text, label text DEFAULT NULL, calendar text DEFAULT NULL)
+CREATE FUNCTION register_party(party text, kind text, label text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
@@ -340,17 +343,17 @@ BEGIN
                       HINT = 'Register another party; what was agreed with this one stays with it.';
         END IF;
         UPDATE revacct_data.party AS p
-        SET label = coalesce(register_party.label, p.label), calendar = coalesce(register_party.calendar, p.calendar)
+        SET label = coalesce(register_party.label, p.label)
         WHERE p.party = register_party.party;
         RETURN former.party_no;
     END IF;
     SELECT coalesce(max(party_no), 0) + 1 INTO number FROM revacct_data.party;
-    INSERT INTO revacct_data.party (party, party_no, kind, label, calendar, registered_by, registered_at)
-    VALUES (party, number, kind, coalesce(label, party), calendar, session_user, clock_timestamp());
+    INSERT INTO revacct_data.party (party, party_no, kind, label, registered_by, registered_at)
+    VALUES (party, number, kind, coalesce(label, party), session_user, clock_timestamp());
     RETURN number;
 END $$;
-COMMENT ON FUNCTION register_party(text, text, text, text) IS
-'Registers a person, team, function, queue or external party, or gives a registered one another label or calendar, and returns its number, which owner marks carry. It has no say in anything until a change assigns it a responsibility. For stewards, the council and loaders.
+COMMENT ON FUNCTION register_party(text, text, text) IS
+'Registers a person, team, function, queue or external party, or gives a registered one another label, and returns its number, which owner marks carry. It has no say in anything until a change assigns it a responsibility. For stewards, the council and loaders.
 Errors: insufficient_privilege (42501), check_violation (23514), invalid_parameter_value (22023).';
 
 CREATE FUNCTION link_login(party text, db_role regrole)
@@ -449,7 +452,7 @@ COMMENT ON FUNCTION _in_force(text, text, timestamptz) IS 'The version of a defi
 CREATE FUNCTION _draft_version(change_id bigint, kind text, key text, action text DEFAULT 'define', successor text DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET standard_conforming_strings = 'on'
 AS $$
 DECLARE
     draft constant bigint := _my_draft(change_id);
@@ -464,10 +467,37 @@ BEGIN
     END IF;
     -- the later word in a draft is the one that counts
     DELETE FROM revacct_data.version AS v WHERE v.change_id = draft AND v.kind = _draft_version.kind AND v.key = _draft_version.key;
-    INSERT INTO revacct_data.version (change_id, kind, key, action, successor, replaces)
+    INSERT INTO revacct_data.version (change_id, kind, key, action, successor, replaces, drafted_at)
     VALUES (draft, kind, key, action, successor,
-            _in_force(kind, key, coalesce((SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = draft), clock_timestamp())))
+            _in_force(kind, key, coalesce((SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = draft), clock_timestamp())), clock_timestamp())
     RETURNING version_id INTO number;
     RETURN number;
 END $$;
 COMMENT ON FUNCTION _draft_version(bigint, text, text, text, text) IS 'A version in a draft of the session''s user, in place of what the draft said of the same definition before.';
+
+CREATE FUNCTION undraft(kind text, key text, change bigint DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+DECLARE
+    draft constant bigint := _my_draft(change);
+BEGIN
+    DELETE FROM revacct_data.version AS v WHERE v.change_id = draft AND v.kind = undraft.kind AND v.key = undraft.key;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'change % says nothing of % "%"', draft, kind, key
+            USING ERRCODE = 'undefined_object', HINT = 'change_contents shows what it says.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION undraft(text, text, bigint) IS
+'Takes out of a draft what it says of one definition, be it a content or an end. kind, key: as change_contents shows them. change: the draft; NULL: the only one of yours.
+Errors: undefined_object (42704).';
+
+CREATE FUNCTION _now()
+RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- What was approved in this very statement is in force too.
+    SELECT greatest(statement_timestamp(), (SELECT max(c.decided_at) FROM revacct_data.change AS c WHERE c.status = 'approved'));
+END;
+COMMENT ON FUNCTION _now() IS 'The time as of which the model is asked if nobody says another.';

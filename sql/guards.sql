@@ -130,4 +130,5 @@ GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regro
 
 -- What only the functions that govern call. They run as their owner.
 REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
-    _my_draft(bigint), _draft_version(bigint, text, text, text, text) FROM PUBLIC;
+    _my_draft(bigint), _draft_version(bigint, text, text, text, text),
+    _retire(bigint, text, text, text, timestamptz, boolean) FROM PUBLIC;

@@ -288,7 +288,7 @@ COMMENT ON COLUMN revacct_data.field_rule.rule IS 'The kind of rule: source, req
 COMMENT ON COLUMN revacct_data.field_rule.source IS 'The system the value is taken from.';
 COMMENT ON COLUMN revacct_data.field_rule.priority IS 'Which source goes first: the lowest number; of equals the latest value.';
 COMMENT ON COLUMN revacct_data.field_rule.lifecycle IS 'The lifecycle in which it must be given.';
-COMMENT ON COLUMN revacct_data.field_rule.at_stage IS 'The stage from which on it must be given; NULL: always.';
+COMMENT ON COLUMN revacct_data.field_rule.at_stage IS 'The stage from which on it must be given; an exit: at that exit; NULL: everywhere but at exits.';
 COMMENT ON COLUMN revacct_data.field_rule.code_list IS 'The list whose codes it may have.';
 COMMENT ON COLUMN revacct_data.field_rule.condition IS 'The condition it must fulfil: see condition_holds().';
 COMMENT ON COLUMN revacct_data.field_rule.enforcement IS 'What becomes of a breach: flag or refuse.';
@@ -308,7 +308,7 @@ BEGIN
             subject_kind, field, rule, source, priority, lifecycle, at_stage, code_list, condition, enforcement, meaning);
 END $$;
 COMMENT ON FUNCTION define_field_rule(text, text, text, text, int, text, text, text, jsonb, text, text, bigint) IS
-'Drafts a rule on a field. rule: source (source and priority: the lowest number goes first, of equals the latest value), required (in a lifecycle, from at_stage on; without either always), domain (code_list or condition), association (the role that must be linked, such as account) or immutable (once given, it stays). enforcement: flag or refuse. change: the draft it belongs to; NULL: the only one of yours.';
+'Drafts a rule on a field. rule: source (source and priority: the lowest number goes first, of equals the latest value), required (from an open at_stage on; at an exit, such as lost, for that exit; without a stage everywhere but at exits), domain (code_list or condition), association (the role that must be linked, such as account) or immutable (once given, it stays). enforcement: flag or refuse. change: the draft it belongs to; NULL: the only one of yours.';
 
 -- Policies
 
@@ -628,7 +628,7 @@ CREATE TABLE revacct_data.responsibility (
     object_kind text NOT NULL CHECK (object_kind IN ('party', 'lifecycle', 'stage', 'policy', 'metric', 'target', 'program', 'calendar', 'code_list', 'field', 'account')),
     object text NOT NULL,
     share numeric(9, 6) CHECK (share > 0 AND share <= 1),
-    weight numeric CHECK (weight > 0 AND weight < 'Infinity'),
+    weight numeric CHECK (weight > 0 AND weight < 1e9),
     capacity int CHECK (capacity > 0),
     CONSTRAINT teams_have_members CHECK ((role IN ('member', 'manager', 'approver', 'pool')) <= (object_kind = 'party')),
     CONSTRAINT shares_are_of_owners CHECK (share IS NULL OR role = 'accountable'),
@@ -662,6 +662,31 @@ COMMENT ON FUNCTION assign(text, text, text, text, numeric, numeric, int, bigint
 
 -- The end of definitions
 
+CREATE FUNCTION _retire(draft bigint, kind text, key text, successor text, at timestamptz, also_later boolean)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    part record;
+BEGIN
+    PERFORM _draft_version(draft, kind, key, 'retire', successor);
+    FOR part IN
+        SELECT DISTINCT v.kind, v.key
+        FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
+             LEFT JOIN revacct_data.responsibility AS r USING (version_id)
+        WHERE v.action = 'define' AND upper_inf(i.recorded) AND (i.valid @> at OR (also_later AND lower(i.valid) > at))
+          AND ((v.kind <> kind AND EXISTS (SELECT FROM _kin(v.kind, v.key) AS kin WHERE kin.object_kind = kind AND kin.object_key = key))
+               OR (r.object_kind = kind AND r.object = key))
+          AND NOT EXISTS (SELECT FROM revacct_data.version AS d WHERE d.change_id = draft AND d.kind = v.kind AND d.key = v.key)
+        ORDER BY 1, 2
+    LOOP
+        PERFORM _retire(draft, part.kind, part.key, NULL, at, also_later);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION _retire(bigint, text, text, text, timestamptz, boolean) IS 'Drafts the end of a definition, of its parts and of the responsibilities for them; also_later: of those too that begin later.';
+
 CREATE FUNCTION retire(kind text, key text, successor text DEFAULT NULL, change bigint DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -670,33 +695,24 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     draft constant bigint := _my_draft(change);
-    at constant timestamptz := (SELECT coalesce(c.effective_at, clock_timestamp()) FROM revacct_data.change AS c WHERE c.change_id = draft);
-    part record;
+    at timestamptz;
+    also_later boolean;
 BEGIN
-    IF NOT EXISTS (SELECT FROM revacct_data.version AS v WHERE v.version_id = _in_force(kind, key, at) AND v.action = 'define') THEN
+    SELECT coalesce(c.effective_at, clock_timestamp()), coalesce(c.effective_until = 'infinity', false) INTO at, also_later
+    FROM revacct_data.change AS c WHERE c.change_id = draft;
+    IF NOT EXISTS (
+        SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
+        WHERE i.kind = kind AND i.key = key AND v.action = 'define' AND upper_inf(i.recorded) AND (i.valid @> at OR (also_later AND lower(i.valid) > at))) THEN
         RAISE EXCEPTION '% "%" is not in force', kind, key
-            USING ERRCODE = 'undefined_object', DETAIL = format('The change is effective from %s.', at);
-    END IF;
-    IF successor = key THEN
+            USING ERRCODE = 'undefined_object', DETAIL = format('The change is effective from %s.', at),
+                  HINT = 'undraft() takes something out of a draft. What begins later ends in a change with effective_until => ''infinity''.';
+    ELSIF successor = key THEN
         RAISE EXCEPTION '% "%" cannot be its own successor', kind, key USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM _draft_version(draft, kind, key, 'retire', successor);
-    -- what is a part of it, or a responsibility for it, ends with it
-    FOR part IN
-        SELECT v.kind, v.key
-        FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
-             LEFT JOIN revacct_data.responsibility AS r USING (version_id)
-        WHERE v.action = 'define' AND i.valid @> at AND upper_inf(i.recorded)
-          AND ((v.kind <> retire.kind AND EXISTS (
-                    SELECT FROM _kin(v.kind, v.key) AS kin WHERE kin.object_kind = retire.kind AND kin.object_key = retire.key))
-               OR (r.object_kind = retire.kind AND r.object = retire.key))
-          AND NOT EXISTS (SELECT FROM revacct_data.version AS d WHERE d.change_id = draft AND d.kind = v.kind AND d.key = v.key)
-    LOOP
-        PERFORM retire(part.kind, part.key, change => draft);
-    END LOOP;
+    PERFORM _retire(draft, kind, key, successor, at, also_later);
 END $$;
 COMMENT ON FUNCTION retire(text, text, text, bigint) IS
-'Drafts the end of a definition, with its parts and the responsibilities for it, as in retire(''stage'', ''inbound/sal'', successor => ''inbound/sql''). kind: lifecycle, stage, transition, code, field_rule, calendar, policy, policy_target, policy_step, metric, target, program or responsibility. key: as object_key() gives it. successor: the key of the one that it is counted as from now on, when history is read. change: the draft it belongs to; NULL: the only one of yours.
+'Drafts the end of a definition, with its parts and the responsibilities for them, as in retire(''stage'', ''inbound/sal'', successor => ''inbound/sql''). kind: lifecycle, stage, transition, code, field_rule, calendar, policy, policy_target, policy_step, metric, target, program or responsibility. key: as object_key() gives it. successor: the key of the one that it is counted as from now on, when history is read. change: the draft it belongs to; NULL: the only one of yours.
 Errors: undefined_object (42704) when it is not in force.';
 
 CREATE FUNCTION unassign(party text, role text, object_kind text, object text, change bigint DEFAULT NULL)
@@ -734,7 +750,11 @@ BEGIN
     END IF;
     draft := draft_change((SELECT c.rationale FROM revacct_data.change AS c WHERE c.change_id = redraft.change), effective_at, effective_until, retroactive);
     PERFORM _draft_version(draft, v.kind, v.key, v.action, v.successor)
-    FROM (SELECT * FROM revacct_data.version AS o WHERE o.change_id = redraft.change ORDER BY o.version_id) AS v;
+    FROM (SELECT * FROM revacct_data.version AS o WHERE o.change_id = redraft.change ORDER BY o.version_id) AS v
+    -- what has ended already cannot be ended
+    WHERE v.action = 'define' OR EXISTS (
+        SELECT FROM revacct_data.version AS held
+        WHERE held.version_id = _in_force(v.kind, v.key, coalesce(redraft.effective_at, clock_timestamp())) AND held.action = 'define');
     INSERT INTO revacct_data.calendar
     SELECT (jsonb_populate_record(d, again.id)).* FROM revacct_data.calendar AS d, _version_again(d.version_id, redraft.change, draft) AS again (id);
     INSERT INTO revacct_data.lifecycle

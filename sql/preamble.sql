@@ -11,3 +11,4 @@ CREATE SCHEMA revacct_data;
 COMMENT ON SCHEMA revacct_data IS 'Tables of revacct: facts and definitions. What people call is in schema revacct.';
 GRANT USAGE ON SCHEMA revacct, revacct_data TO @extowner@ WITH GRANT OPTION;
 SET LOCAL search_path = revacct, pg_temp;
+SET LOCAL standard_conforming_strings = on;

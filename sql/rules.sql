@@ -79,30 +79,51 @@ CREATE FUNCTION check_move(
     lifecycle text, from_stage text, to_stage text, fields jsonb DEFAULT '{}', codes text[] DEFAULT '{}', before jsonb DEFAULT '{}',
     links text[] DEFAULT '{}', subject text DEFAULT NULL, at timestamptz DEFAULT NULL)
 RETURNS TABLE (rule_kind text, rule_key text, enforcement text, overridden boolean, message text)
-LANGUAGE SQL STABLE SECURITY DEFINER ROWS 1
-SET search_path = pg_catalog, revacct, pg_temp
-BEGIN ATOMIC
-    WITH moment AS (
-        SELECT coalesce(check_move.at, statement_timestamp()) AS at
-    ), held AS MATERIALIZED (
-        SELECT i.version_id, i.kind, i.key FROM revacct_data.validity AS i, moment AS m WHERE i.valid @> m.at AND upper_inf(i.recorded)
-    ), process AS (
-        SELECT l.*, h.key FROM held AS h JOIN revacct_data.lifecycle AS l USING (version_id) WHERE l.lifecycle = check_move.lifecycle
-    ), stage AS (
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1
+SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+    moment constant timestamptz := coalesce(check_move.at, _now());
+BEGIN
+    -- From the rows of the lifecycle to when they are in force: see _stage_marks().
+    RETURN QUERY
+    WITH process AS MATERIALIZED (
+        SELECT l.*, i.key
+        FROM revacct_data.lifecycle AS l
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i WHERE i.version_id = l.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i
+        WHERE l.lifecycle = check_move.lifecycle
+    ), stage AS MATERIALIZED (
         SELECT s.*, (array_position('{open, won, active, lost, no_decision, recycled, churned}', s.category), s.stage_no) AS place
-        FROM held AS h JOIN revacct_data.stage AS s USING (version_id) WHERE s.lifecycle = check_move.lifecycle
-    ), destination AS (
+        FROM revacct_data.stage AS s
+             CROSS JOIN LATERAL (SELECT FROM revacct_data.validity AS i WHERE i.version_id = s.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i
+        WHERE s.lifecycle = check_move.lifecycle
+    ), destination AS MATERIALIZED (
         SELECT s.* FROM stage AS s WHERE s.stage = check_move.to_stage
-    ), move AS (
-        SELECT t.*, h.key FROM held AS h JOIN revacct_data.transition AS t USING (version_id) WHERE t.lifecycle = check_move.lifecycle
+    ), move AS MATERIALIZED (
+        SELECT t.*, i.key
+        FROM revacct_data.transition AS t
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i WHERE i.version_id = t.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i
+        WHERE t.lifecycle = check_move.lifecycle
     ), this_move AS (
         SELECT m.* FROM move AS m WHERE m.to_stage = check_move.to_stage AND m.from_stage IS NOT DISTINCT FROM check_move.from_stage
-    ), code AS (
-        SELECT c.*, h.key FROM held AS h JOIN revacct_data.code AS c USING (version_id)
-    ), rule AS (
-        SELECT r.*, h.key, check_move.fields -> r.field AS value
-        FROM held AS h JOIN revacct_data.field_rule AS r USING (version_id), process AS p
-        WHERE r.subject_kind = p.subject_kind AND (r.lifecycle IS NULL OR r.lifecycle = p.lifecycle)
+    ), code AS MATERIALIZED (
+        SELECT c.*, i.key
+        FROM revacct_data.code AS c
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i WHERE i.version_id = c.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i
+        WHERE c.list IN (SELECT m.code_list FROM this_move AS m
+                         UNION ALL
+                         SELECT r.code_list FROM revacct_data.field_rule AS r WHERE r.subject_kind IN (SELECT p.subject_kind FROM process AS p))
+    ), rule AS MATERIALIZED (
+        SELECT r.*, i.key, check_move.fields -> r.field AS value, threshold.place,
+               -- a rule from an open stage on holds for those after it; one at an exit for that exit; one without a stage for all that is no exit
+               CASE WHEN r.at_stage IS NULL THEN d.category IN ('open', 'won', 'active')
+                    WHEN threshold.category IN ('open', 'won', 'active') THEN d.category IN ('open', 'won', 'active') AND d.place >= threshold.place
+                    ELSE d.stage = r.at_stage END AS is_due
+        FROM process AS p JOIN revacct_data.field_rule AS r ON r.subject_kind = p.subject_kind AND (r.lifecycle IS NULL OR r.lifecycle = p.lifecycle)
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i WHERE i.version_id = r.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i
+             LEFT JOIN destination AS d ON true
+             LEFT JOIN stage AS threshold ON threshold.stage = r.at_stage
     ), breach (rule_kind, rule_key, enforcement, message) AS (
         SELECT 'lifecycle', revacct.object_key(check_move.lifecycle), 'refuse', format('lifecycle "%s" is not in force', check_move.lifecycle)
         WHERE NOT EXISTS (SELECT FROM process)
@@ -130,9 +151,7 @@ BEGIN ATOMIC
         WHERE coalesce(check_move.fields ->> needed.field, '') = ''
         UNION ALL
         SELECT 'field_rule', r.key, r.enforcement, format('the field %s must be given', r.field)
-        FROM rule AS r, destination AS d
-        WHERE r.rule = 'required' AND coalesce(r.value #>> '{}', '') = '' AND d.category IN ('open', 'won', 'active')
-          AND (r.at_stage IS NULL OR d.place >= (SELECT s.place FROM stage AS s WHERE s.stage = r.at_stage))
+        FROM rule AS r WHERE r.rule = 'required' AND r.is_due AND coalesce(r.value #>> '{}', '') = ''
         UNION ALL
         SELECT 'field_rule', r.key, r.enforcement, format('%s cannot be the value of the field %s', r.value, r.field)
         FROM rule AS r
@@ -146,12 +165,12 @@ BEGIN ATOMIC
           AND r.value <> check_move.before -> r.field
         UNION ALL
         SELECT 'field_rule', r.key, r.enforcement, format('a link to %s must be there', r.field)
-        FROM rule AS r, destination AS d
-        WHERE r.rule = 'association' AND NOT r.field = ANY (coalesce(check_move.links, '{}')) AND d.category IN ('open', 'won', 'active')
-          AND (r.at_stage IS NULL OR d.place >= (SELECT s.place FROM stage AS s WHERE s.stage = r.at_stage))
+        FROM rule AS r WHERE r.rule = 'association' AND r.is_due AND NOT r.field = ANY (coalesce(check_move.links, '{}'))
         UNION ALL
-        SELECT 'policy', h.key, p.enforcement, format('"%s" demands %s', p.policy, p.demands)
-        FROM held AS h JOIN revacct_data.policy AS p USING (version_id), destination AS d
+        SELECT 'policy', i.key, p.enforcement, format('"%s" demands %s', p.policy, p.demands)
+        FROM revacct_data.policy AS p
+             CROSS JOIN LATERAL (SELECT i.key FROM revacct_data.validity AS i WHERE i.version_id = p.version_id AND coalesce(i.valid @> moment, false) AND upper_inf(i.recorded) OFFSET 0) AS i,
+             destination AS d
         WHERE p.kind = 'hygiene' AND (p.lifecycle IS NULL OR p.lifecycle = check_move.lifecycle) AND d.category IN ('open', 'active')
           AND revacct.condition_holds(p.applies, check_move.fields) AND NOT revacct.condition_holds(p.demands, check_move.fields)
     )
@@ -161,7 +180,7 @@ BEGIN ATOMIC
            b.message
     FROM breach AS b
     ORDER BY b.rule_kind, b.rule_key, b.message;
-END;
+END $$;
 COMMENT ON FUNCTION check_move(text, text, text, jsonb, text[], jsonb, text[], text, timestamptz) IS
 'The rules that a move of a subject breaks, a row each; none: all is well. from_stage: NULL on the way in. fields: the subject''s, after the move; before: those before it. codes: those given with it, such as loss reasons. links: the roles it is linked by, such as account. subject: its key, to find overrides by. at: whose rules, NULL: now''s. enforcement: flag or refuse. Runs with its owner''s rights: readers have none on the tables.';
 
@@ -169,7 +188,7 @@ CREATE FUNCTION enforce_move(
     lifecycle text, from_stage text, to_stage text, fields jsonb DEFAULT '{}', codes text[] DEFAULT '{}', before jsonb DEFAULT '{}',
     links text[] DEFAULT '{}', subject text DEFAULT NULL, at timestamptz DEFAULT NULL)
 RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
@@ -192,7 +211,7 @@ Errors: check_violation (23514), naming the first of the rules.';
 
 CREATE FUNCTION matching_codes(list text, fields jsonb, at timestamptz DEFAULT NULL)
 RETURNS SETOF text
-LANGUAGE SQL STABLE SECURITY DEFINER ROWS 1
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     SELECT c.code
@@ -206,7 +225,7 @@ COMMENT ON FUNCTION matching_codes(text, jsonb, timestamptz) IS
 
 CREATE FUNCTION counted_as(kind text, key text, model_at timestamptz DEFAULT NULL, known_at timestamptz DEFAULT NULL)
 RETURNS text
-LANGUAGE SQL STABLE SECURITY DEFINER
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     WITH RECURSIVE step (key, action, successor) AS (

@@ -9,19 +9,20 @@ SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
     draft constant bigint := _my_draft(change);
+    at constant timestamptz := (SELECT coalesce(c.effective_at, clock_timestamp()) FROM revacct_data.change AS c WHERE c.change_id = draft);
 BEGIN
     -- What several templates need is drafted only where it is not agreed already.
     PERFORM define_code('journey', place.code, code_no => place.no::int, meaning => place.meaning, change => draft)
     FROM unnest('{awareness, inquiry, consideration, conversion, onboarding, retention, expansion, advocacy}'::text[],
                 '{They know of us, They ask, They weigh us against others, They buy, They begin, They stay, They buy more, They speak for us}'::text[])
          WITH ORDINALITY AS place (code, meaning, no)
-    WHERE NOT EXISTS (SELECT FROM glossary AS g WHERE g.kind = 'code' AND g.name = object_key('journey', place.code));
+    WHERE _in_force('code', object_key('journey', place.code), at) IS NULL;
     PERFORM define_calendar('business_hours', 'UTC', '{mon-fri 09:00-17:00}', meaning => 'Put your hours, time zone and holidays here', change => draft)
-    WHERE NOT EXISTS (SELECT FROM glossary AS g WHERE g.kind = 'calendar' AND g.name = 'business_hours');
+    WHERE _in_force('calendar', 'business_hours', at) IS NULL;
     IF template IN ('b2b_inbound', 'b2b_outbound') THEN
         PERFORM define_code('loss_reason', reason.code, code_no => reason.no::int, requires => CASE reason.code WHEN 'competitor' THEN '{competitor}'::text[] ELSE '{}' END, change => draft)
         FROM unnest('{price, product_gap, competitor, timing, no_budget, no_decision, other}'::text[]) WITH ORDINALITY AS reason (code, no)
-        WHERE NOT EXISTS (SELECT FROM glossary AS g WHERE g.kind = 'code' AND g.name = object_key('loss_reason', reason.code));
+        WHERE _in_force('code', object_key('loss_reason', reason.code), at) IS NULL;
     END IF;
 
     CASE template

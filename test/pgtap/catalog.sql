@@ -46,9 +46,9 @@ SELECT is_empty($$ SELECT signature FROM functions WHERE coalesce(array_to_strin
 SELECT bag_eq($$ SELECT DISTINCT proname::text FROM functions p WHERE coalesce(array_to_string(proconfig, ';'), '') ~ 'by_change' AND has_function_privilege('public', p.oid, 'EXECUTE') $$,
     ARRAY['approve', 'approve_override', 'assign', 'define_calendar', 'define_code', 'define_field_rule', 'define_hygiene', 'define_lifecycle', 'define_metric', 'define_program',
           'define_route', 'define_sla', 'define_sla_target', 'define_stage', 'define_step', 'define_target', 'define_transition', 'draft_change', 'propose_change', 'redraft',
-          'register_party', 'reject', 'request_override', 'retire', 'withdraw_change'], 'of what writes, PUBLIC executes these, each of which asks who is calling');
+          'register_party', 'reject', 'request_override', 'retire', 'undraft', 'withdraw_change'], 'of what writes, PUBLIC executes these, each of which asks who is calling');
 SELECT bag_eq($$ SELECT proname::text FROM functions p WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') $$,
-    ARRAY['grant_access', 'revoke_access', 'link_login', '_put_in_force', '_give_numbers', '_check_change', '_sign', '_lock_model', '_my_draft', '_draft_version'], 'and not these');
+    ARRAY['grant_access', 'revoke_access', 'link_login', '_put_in_force', '_give_numbers', '_check_change', '_sign', '_lock_model', '_my_draft', '_draft_version', '_retire'], 'and not these');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL
                    AND NOT coalesce('search_path=pg_catalog, revacct, pg_temp' = ANY (proconfig), false) $$,
     'what is not C has a body that was parsed when it was made, or a pinned path');
