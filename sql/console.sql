@@ -20,6 +20,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _in_words(interval) IS 'An amount of time as people say it: 14 days, 4 hours.';
 
+-- Every column of a content shows, but for those that have their default: who signs reads what they sign.
 CREATE VIEW revacct_data.wording AS
     SELECT version_id, c.meaning,
            concat_ws('; ', 'open ' || array_to_string(c.hours, ', '), 'in ' || c.time_zone, 'shifts ' || nullif(array_to_string(c.shifts, ', '), ''),
@@ -28,7 +29,7 @@ CREATE VIEW revacct_data.wording AS
     UNION ALL
     SELECT version_id, l.meaning,
            concat_ws('; ', 'of a ' || l.subject_kind, 'skipped stages: ' || l.skip, 'attempt: ' || l.attempt, 'within ' || revacct._in_words(l.within),
-                     'visits: ' || l.visits, 'times: ' || l.times, 'unknown stages: ' || l.unknown, 'months of ' || l.time_zone, 'hours of ' || l.calendar, 'other moves: ' || l.enforcement)
+                     'visits: ' || l.visits, 'times: ' || nullif(l.times, 'nondecreasing'), 'unknown stages: ' || nullif(l.unknown, 'error'), 'months of ' || nullif(l.time_zone, 'UTC'), 'hours of ' || l.calendar, 'other moves: ' || l.enforcement)
     FROM revacct_data.lifecycle AS l
     UNION ALL
     SELECT version_id, s.meaning,
@@ -57,8 +58,8 @@ CREATE VIEW revacct_data.wording AS
                      'cancelled by ' || nullif(array_to_string(p.cancel, ', '), ''), 'segment told by ' || nullif(array_to_string(p.segment, ', '), ''),
                      'owner told by ' || nullif(array_to_string(p.owner, ', '), ''), 'promised by ' || nullif(array_to_string(p.promise, ', '), ''),
                      'phases: ' || nullif(array_to_string(p.phases, ', '), ''),
-                     'warnings at ' || nullif(array_to_string(ARRAY(SELECT trim_scale(w.part * 100) || ' %' FROM unnest(p.warnings) AS w (part)), ', '), ''),
-                     'reopening: ' || p.reopen, 'on change: ' || p.on_change, 'at most ' || p.max_clocks || ' clocks', 'beyond: ' || p.beyond,
+                     CASE WHEN p.warnings <> '{0.8}' THEN 'warnings at ' || array_to_string(ARRAY(SELECT trim_scale(w.part * 100) || ' %' FROM unnest(p.warnings) AS w (part)), ', ') END,
+                     'reopening: ' || nullif(p.reopen, 'resume'), 'on change: ' || nullif(p.on_change, 'carry'), 'at most ' || p.max_clocks || ' clocks', 'beyond: ' || nullif(p.beyond, 'ignore'),
                      'priority ' || p.priority, 'if ' || p.applies::text, 'demands ' || p.demands::text, p.method || ' to ' || p.to_party,
                      'to ' || p.to_stage, 'at most ' || p.max_times || ' times', 'else ' || p.enforcement)
     FROM revacct_data.policy AS p
