@@ -126,36 +126,36 @@ WHERE status = 'running'
 ORDER BY due_at, lead_id
 LIMIT 5;
 
-\echo '7. A model that is agreed: mia drafts and proposes it, lea signs for sales, which is to own a part of it; nobody signs their own'
+\echo '7. A model that is agreed: nora drafts and proposes it, paul signs for sales, which is to own a part of it; nobody signs their own'
 \echo
 
 \set QUIET on
 \o /dev/null
 SET client_min_messages = warning;
-DROP ROLE IF EXISTS mia, tom, lea;
-CREATE ROLE mia LOGIN;
-CREATE ROLE tom LOGIN;
-CREATE ROLE lea LOGIN;
-SELECT grant_access('steward', 'mia'), grant_access('council', 'tom'), grant_access('reader', 'lea');
+DROP ROLE IF EXISTS nora, otto, paul;
+CREATE ROLE nora LOGIN;
+CREATE ROLE otto LOGIN;
+CREATE ROLE paul LOGIN;
+SELECT grant_access('steward', 'nora'), grant_access('council', 'otto'), grant_access('reader', 'paul');
 
-SET SESSION AUTHORIZATION mia;
-SELECT register_party('sales', 'team'), register_party('lea', 'person');
+SET SESSION AUTHORIZATION nora;
+SELECT register_party('sales', 'team'), register_party('paul', 'person');
 RESET SESSION AUTHORIZATION;
-SELECT link_login('lea', 'lea');
-SET SESSION AUTHORIZATION mia;
-SELECT draft_change('Who signs for sales'), assign('lea', 'approver', 'party', 'sales'), propose_change();
-SET SESSION AUTHORIZATION tom;
+SELECT link_login('paul', 'paul');
+SET SESSION AUTHORIZATION nora;
+SELECT draft_change('Who signs for sales'), assign('paul', 'approver', 'party', 'sales'), propose_change();
+SET SESSION AUTHORIZATION otto;
 SELECT approve(1);
 
-SET SESSION AUTHORIZATION mia;
+SET SESSION AUTHORIZATION nora;
 SELECT draft_change('Start from the template', effective_at => '2025-01-01', retroactive => true), use_template('b2b_inbound'),
        assign('sales', 'accountable', 'stage', 'inbound/sal'), assign('sales', 'accountable', 'policy', 'lead_acceptance'), propose_change();
-SET SESSION AUTHORIZATION lea;
+SET SESSION AUTHORIZATION paul;
 \o
 SELECT * FROM awaiting_my_signoff;
-\o /dev/null
-SELECT approve(2);
-\o
+SELECT approve(2) AS "paul signs";
+SET SESSION AUTHORIZATION otto;
+SELECT approve(2) AS "otto signs for the council, for what nobody owns yet";
 SELECT name, meaning, terms, owners, version_no FROM glossary WHERE kind IN ('stage', 'policy') ORDER BY kind, name;
 SELECT lifecycle('inbound');
 RESET SESSION AUTHORIZATION;

@@ -173,7 +173,7 @@ DECLARE
     known constant timestamptz := coalesce(known_at, 'infinity');
     p revacct_data.policy;
     held tstzrange;
-    marks_at timestamptz;
+    counted_at timestamptz;
     numbers text[];
     agreed sla;
 BEGIN
@@ -186,13 +186,12 @@ BEGIN
     IF p.version_id IS NULL THEN
         PERFORM _not_in_force('policy', object_key(name), coalesce(model_at, _now()));
     END IF;
-    -- Stages are known by the marks they have at that time: now, or when the last version was in force last.
-    marks_at := coalesce(model_at, greatest(lower(held), least(_now(), known, upper(held) - interval '1 microsecond')));
+    -- Retired segments count as their successors at that time: now, or when the last version was in force last.
+    counted_at := coalesce(model_at, greatest(lower(held), least(_now(), known, upper(held) - interval '1 microsecond')));
+    -- A clock goes by a stage's own mark: what a retired stage is counted as does not start or stop clocks that were agreed without it.
     numbers := ARRAY(
-        SELECT m.name || '=' || CASE WHEN own.number IS NULL THEN event.number::text ELSE coalesce(stage.marks, own.number::text) END
+        SELECT m.name || '=' || coalesce(_stage_number(p.lifecycle, m.name, _named_since(p.policy, m.name)), event.number)
         FROM unnest(_mark_names(p)) WITH ORDINALITY AS m (name, no)
-             CROSS JOIN LATERAL (SELECT _stage_number(p.lifecycle, m.name, _named_since(p.policy, m.name)) AS number) AS own
-             LEFT JOIN _stage_marks(p.lifecycle, marks_at, known) AS stage ON stage.stage = m.name
              LEFT JOIN revacct_data.numbering AS event ON event.kind = 'event' AND event.key = object_key(m.name)
         ORDER BY m.no);
 
@@ -207,7 +206,7 @@ BEGIN
         WHERE d.policy = name AND d.start IS NOT NULL
     ), special AS MATERIALIZED (
         SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
-               CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, marks_at, known) END AS segment_nos, party.party_no AS owner_no
+               CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, counted_at, known) END AS segment_nos, party.party_no AS owner_no
         FROM revacct_data.policy_target AS d
              CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
                  WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
@@ -445,7 +444,7 @@ CREATE VIEW revacct_data.reference AS
       AND revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NULL
     UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind), false FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
     UNION ALL
-    SELECT p.version_id, 'stage', revacct.object_key(p.lifecycle, m.name), true
+    SELECT p.version_id, 'stage', revacct.object_key(p.lifecycle, m.name), false
     FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
     WHERE revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NOT NULL
     UNION ALL SELECT version_id, 'policy', revacct.object_key(policy), false FROM revacct_data.policy_target

@@ -139,6 +139,26 @@ COMMENT ON COLUMN open_changes.definition_count IS 'How many definitions it touc
 COMMENT ON COLUMN open_changes.signed IS 'For whom it is signed, and by whom.';
 COMMENT ON COLUMN open_changes.waiting_for IS 'Whose signatures are missing.';
 
+CREATE VIEW decided_changes AS
+    SELECT c.change_id AS change_no, c.status, c.rationale, c.raised_by, c.proposed_by, c.proposed_at, c.decided_at, c.effective_at,
+           nullif(c.effective_until, 'infinity') AS effective_until, CASE WHEN c.retroactive THEN 1 ELSE 0 END AS retroactive_count,
+           (SELECT string_agg(concat(CASE s.verdict WHEN 'reject' THEN 'rejected: ' END, coalesce(s.party, 'council'), ' (', s.signed_by, ')', ': ' || nullif(s.note, '')), ', ' ORDER BY s.party)
+            FROM revacct_data.signoff AS s WHERE s.change_id = c.change_id) AS signed
+    FROM revacct_data.change AS c
+    WHERE c.status NOT IN ('draft', 'proposed');
+COMMENT ON VIEW decided_changes IS 'The changes that were approved, rejected or withdrawn, and what those who signed wrote beside.';
+COMMENT ON COLUMN decided_changes.change_no IS 'The number of the change.';
+COMMENT ON COLUMN decided_changes.status IS 'What became of it: approved, rejected or withdrawn.';
+COMMENT ON COLUMN decided_changes.rationale IS 'Why it was drafted.';
+COMMENT ON COLUMN decided_changes.raised_by IS 'Who drafted it.';
+COMMENT ON COLUMN decided_changes.proposed_by IS 'Who proposed it; NULL: nobody did.';
+COMMENT ON COLUMN decided_changes.proposed_at IS 'When it was proposed.';
+COMMENT ON COLUMN decided_changes.decided_at IS 'When it was approved, rejected or withdrawn.';
+COMMENT ON COLUMN decided_changes.effective_at IS 'From when it is in force, or was to be.';
+COMMENT ON COLUMN decided_changes.effective_until IS 'Until when; NULL: for good.';
+COMMENT ON COLUMN decided_changes.retroactive_count IS '1 if it is in force from before it was approved, else 0.';
+COMMENT ON COLUMN decided_changes.signed IS 'For whom it was signed, by whom, and their notes.';
+
 CREATE VIEW awaiting_my_signoff AS
     SELECT c.change_id AS change_no, coalesce(s.party, 'council') AS sign_for, c.rationale, c.proposed_by, c.proposed_at, c.effective_at,
            CASE WHEN c.retroactive THEN 1 ELSE 0 END AS retroactive_count
@@ -161,7 +181,8 @@ CREATE VIEW change_contents AS
                (SELECT string_agg(format('version %s from %s', lv.version_no, to_char(lower(i.valid) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')), ', ' ORDER BY lower(i.valid))
                 FROM revacct_data.validity AS i JOIN revacct_data.version AS lv USING (version_id)
                 WHERE i.kind = v.kind AND i.key = v.key AND upper_inf(i.recorded) AND lower(i.valid) > coalesce(c.effective_at, statement_timestamp())
-                  AND lower(i.valid) < coalesce(c.effective_until, 'infinity')) END AS replaced_later
+                  AND lower(i.valid) < coalesce(c.effective_until, 'infinity')) END AS replaced_later,
+           c.status
     FROM revacct_data.version AS v JOIN revacct_data.change AS c USING (change_id)
          LEFT JOIN revacct_data.wording AS becomes USING (version_id)
          LEFT JOIN revacct_data.version AS former ON former.version_id = v.replaces
@@ -175,6 +196,7 @@ COMMENT ON COLUMN change_contents.meaning_before IS 'What it meant, as its autho
 COMMENT ON COLUMN change_contents.meaning_after IS 'What it is to mean.';
 COMMENT ON COLUMN change_contents.terms_before IS 'Its terms so far.';
 COMMENT ON COLUMN change_contents.terms_after IS 'Its terms from then on.';
+COMMENT ON COLUMN change_contents.status IS 'Where the change stands: draft, proposed, approved, rejected or withdrawn.';
 COMMENT ON COLUMN change_contents.replaced_later IS 'Of an open change: the versions agreed already that begin later in its period, and would end, with their beginnings in UTC.';
 
 CREATE VIEW model_history AS

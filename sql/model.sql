@@ -47,6 +47,32 @@ END;
 COMMENT ON FUNCTION condition_holds(jsonb, jsonb) IS
 'Do the fields fulfil a condition? {"country": "DE"}: has the value; {"size": ["m", "l"]}: one of them; {"size": {"given": true}}: is there; {"country": {"not": "US"}}: has another or none; {"employees": {"at_least": 50, "at_most": 500}}: a number in these limits. All must hold; no condition (NULL) holds.';
 
+CREATE FUNCTION _one_of(what text, given text, words text[])
+RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    IF NOT given = ANY (words) THEN
+        RAISE EXCEPTION 'unknown %: %', what, given
+            USING ERRCODE = 'check_violation', HINT = format('It is one of %s.', array_to_string(words, ', '));
+    END IF;
+END $$;
+COMMENT ON FUNCTION _one_of(text, text, text[]) IS 'Refuses a word that is none of those there are, and says which there are.';
+
+CREATE FUNCTION _registered(party text)
+RETURNS void
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    IF party IS NOT NULL AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = _registered.party) THEN
+        RAISE EXCEPTION 'party "%" is not registered', party
+            USING ERRCODE = 'foreign_key_violation', HINT = format('Register it: SELECT register_party(%L, ''team'').', party);
+    END IF;
+END $$;
+COMMENT ON FUNCTION _registered(text) IS 'Refuses a party that is not registered. Runs with its owner''s rights: who drafts may have none on the tables.';
+
 -- Calendars
 
 CREATE TABLE revacct_data.calendar (
@@ -127,6 +153,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('enforcement', enforcement, '{flag, refuse}');
     INSERT INTO revacct_data.lifecycle (version_id, lifecycle, meaning, subject_kind, skip, attempt, within, times, visits, unknown, time_zone, calendar, enforcement)
     VALUES (_draft_version(change, 'lifecycle', object_key(lifecycle)), lifecycle, meaning, subject_kind, skip, attempt, within, times, visits, unknown, time_zone, calendar,
             enforcement);
@@ -170,6 +197,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('category', category, '{open, active, won, lost, no_decision, recycled, churned}');
     INSERT INTO revacct_data.stage (version_id, lifecycle, stage, stage_no, category, meaning, journey_place, is_pipeline, forecast_category, probability, max_age)
     VALUES (_draft_version(change, 'stage', object_key(lifecycle, stage)), lifecycle, stage, stage_no, category, meaning, journey_place, is_pipeline,
             forecast_category, probability, max_age);
@@ -212,6 +240,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('direction', direction, '{enter, forward, skip, back, recycle, exit, reopen}'), _one_of('enforcement', enforcement, '{flag, refuse}');
     INSERT INTO revacct_data.transition (version_id, lifecycle, from_stage, to_stage, direction, trigger_kind, guard, code_list, min_codes, enforcement)
     VALUES (_draft_version(change, 'transition', object_key(lifecycle, coalesce(from_stage, ''), to_stage)), lifecycle, from_stage, to_stage, direction,
             trigger_kind, guard, code_list, coalesce(min_codes, CASE WHEN code_list IS NULL THEN 0 ELSE 1 END), enforcement);
@@ -254,6 +283,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('category of stages', applies_to, '{open, active, won, lost, no_decision, recycled, churned}');
     INSERT INTO revacct_data.code (version_id, list, code, label, meaning, parent, code_no, applies_to, requires, condition)
     VALUES (_draft_version(change, 'code', object_key(list, code)), list, code, coalesce(label, code), meaning, parent, code_no, applies_to, requires, condition);
 END $$;
@@ -303,6 +333,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('rule', rule, '{source, required, domain, association, immutable}'), _one_of('enforcement', enforcement, '{flag, refuse}');
     INSERT INTO revacct_data.field_rule (version_id, subject_kind, field, rule, source, priority, lifecycle, at_stage, code_list, condition, enforcement, meaning)
     VALUES (_draft_version(change, 'field_rule', object_key(VARIADIC ARRAY[subject_kind, field, rule] || array_remove(ARRAY[source, lifecycle, at_stage], NULL))),
             subject_kind, field, rule, source, priority, lifecycle, at_stage, code_list, condition, enforcement, meaning);
@@ -393,10 +424,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
-    IF kind NOT IN ('sla', 'follow_up', 'recycle') THEN
-        RAISE EXCEPTION 'unknown kind of SLA: %', kind
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is sla, follow_up or recycle; see define_route() and define_hygiene().';
-    END IF;
+    PERFORM _one_of('kind of SLA', kind, '{sla, follow_up, recycle}'), _one_of('enforcement', enforcement, '{flag, refuse}');
     INSERT INTO revacct_data.policy (version_id, policy, kind, meaning, enforcement, lifecycle, to_stage, max_times, start, stop, pause, resume, reset, cancel,
                                      segment, owner, promise, target, calendar, warnings, reopen, on_change, phases, max_clocks, beyond)
     VALUES (_draft_version(change, 'policy', object_key(policy)), policy, kind, meaning, enforcement, lifecycle, to_stage, max_times, start, stop, pause,
@@ -413,6 +441,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('method', method, '{fixed, round_robin, weighted, least_loaded}'), _one_of('enforcement', enforcement, '{flag, refuse}');
+    PERFORM _registered(to_party);
     INSERT INTO revacct_data.policy (version_id, policy, kind, meaning, enforcement, priority, applies, method, to_party)
     VALUES (_draft_version(change, 'policy', object_key(policy)), policy, 'route', meaning, enforcement, priority, applies, method, to_party);
 END $$;
@@ -427,6 +457,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('enforcement', enforcement, '{flag, refuse}');
     INSERT INTO revacct_data.policy (version_id, policy, kind, meaning, enforcement, applies, demands, lifecycle)
     VALUES (_draft_version(change, 'policy', object_key(policy)), policy, 'hygiene', meaning, enforcement, applies, demands, lifecycle);
 END $$;
@@ -458,6 +489,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _registered(owner);
     INSERT INTO revacct_data.policy_target (version_id, policy, segment, owner, target, calendar)
     VALUES (_draft_version(change, 'policy_target', object_key(policy, coalesce(segment, ''), coalesce(owner, ''))), policy, segment, owner, target, calendar);
 END $$;
@@ -485,6 +517,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('action', action, '{notify, reassign, recycle}');
     INSERT INTO revacct_data.policy_step (version_id, policy, due, recipient, action)
     VALUES (_draft_version(change, 'policy_step', object_key(policy, due, recipient)), policy, due, recipient, action);
 END $$;
@@ -540,6 +573,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('measure', measure, '{count, amount, duration}'), _one_of('basis', basis, '{event, cohort, snapshot}'), _one_of('direction that is better', better, '{higher, lower}');
     INSERT INTO revacct_data.metric (version_id, metric, meaning, population, numerator, denominator, measure, basis, lifecycle, at_stage, to_stage, time_window, params, unit, better, min_n)
     VALUES (_draft_version(change, 'metric', object_key(metric)), metric, meaning, population, numerator, denominator, measure, basis, lifecycle, at_stage, to_stage,
             time_window, params, unit, better, min_n);
@@ -577,6 +611,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _registered(scope);
     INSERT INTO revacct_data.target (version_id, metric, scope, period_start, period_end, value, floor, stretch)
     VALUES (_draft_version(change, 'target', object_key(metric, coalesce(scope, ''), to_char(period_start, 'YYYY-MM-DD'), to_char(period_end, 'YYYY-MM-DD'))),
             metric, scope, period_start, period_end, value, floor, stretch);
@@ -613,6 +648,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('kind of program', kind, '{campaign, motion, experiment, asset, training, tool}'), _one_of('status', status, '{planned, active, paused, ended}');
     INSERT INTO revacct_data.program (version_id, program, kind, meaning, parent, codes, arms, status)
     VALUES (_draft_version(change, 'program', object_key(program)), program, kind, meaning, parent, codes, arms, status);
 END $$;
@@ -654,6 +690,11 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
+    PERFORM _one_of('role', role, '{member, manager, accountable, responsible, consulted, informed, approver, pool, steward}'),
+            _one_of('kind of object', object_kind, '{party, lifecycle, stage, policy, metric, target, program, calendar, code_list, field, account}'), _registered(party);
+    IF share NOT BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION 'a share is between 0 and 1' USING ERRCODE = 'check_violation', DETAIL = format('It is %s.', share), HINT = '40 % is 0.4.';
+    END IF;
     INSERT INTO revacct_data.responsibility (version_id, party, role, object_kind, object, share, weight, capacity)
     VALUES (_draft_version(change, 'responsibility', object_key(party, role, object_kind) || '/' || object), party, role, object_kind, object, share, weight, capacity);
 END $$;
@@ -698,6 +739,7 @@ DECLARE
     at timestamptz;
     also_later boolean;
 BEGIN
+    PERFORM _one_of('kind of definition', kind, '{lifecycle, stage, transition, code, field_rule, calendar, policy, policy_target, policy_step, metric, target, program, responsibility}');
     SELECT coalesce(c.effective_at, clock_timestamp()), coalesce(c.effective_until = 'infinity', false) INTO at, also_later
     FROM revacct_data.change AS c WHERE c.change_id = draft;
     IF NOT EXISTS (

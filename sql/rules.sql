@@ -131,8 +131,12 @@ BEGIN
         SELECT 'lifecycle', p.key, p.enforcement, format('"%s" is no stage of "%s"', check_move.to_stage, p.lifecycle)
         FROM process AS p WHERE NOT EXISTS (SELECT FROM destination)
         UNION ALL
-        SELECT 'lifecycle', p.key, p.enforcement, format('a move from "%s" to "%s" is not agreed', coalesce(check_move.from_stage, 'nowhere'), check_move.to_stage)
-        FROM process AS p, destination WHERE EXISTS (SELECT FROM move) AND NOT EXISTS (SELECT FROM this_move)
+        SELECT 'lifecycle', p.key, p.enforcement,
+               CASE WHEN check_move.from_stage IS NULL THEN format('entering at "%s" is not agreed', check_move.to_stage)
+                    ELSE format('a move from "%s" to "%s" is not agreed', check_move.from_stage, check_move.to_stage) END
+        FROM process AS p, destination
+        -- who stays has not moved, and only the rules on fields are asked
+        WHERE EXISTS (SELECT FROM move) AND NOT EXISTS (SELECT FROM this_move) AND check_move.from_stage IS DISTINCT FROM check_move.to_stage
         UNION ALL
         SELECT 'transition', m.key, m.enforcement, format('the move needs %s', m.guard)
         FROM this_move AS m WHERE NOT revacct.condition_holds(m.guard, check_move.fields)

@@ -3,6 +3,7 @@ them, the latest having the last word over its period.  No pieces are kept and n
 
 Instants are whole microseconds, INF is for ever.  The record is known as of an instant too; INF is all that is on it.
 """
+import itertools
 from collections import namedtuple
 
 INF = float("inf")
@@ -78,8 +79,9 @@ def define(kind, **content):
 
 # items: {name: Item}; effective_until: INF unless it is bounded
 Decision = namedtuple("Decision", "change decided_at effective_at effective_until items")
-# a change that is not decided: effective_at None: from its approval; effective_until None: for good, if nothing later is agreed
-Proposal = namedtuple("Proposal", "effective_at effective_until retroactive items replaces")
+# a change that is not decided: effective_at None: from its approval; effective_until None: for good, if nothing later is agreed.
+# replaces, drafted: what was in force when each of the items was drafted, and when that was
+Proposal = namedtuple("Proposal", "effective_at effective_until retroactive items replaces drafted")
 
 
 def kin(kind, key):
@@ -132,11 +134,11 @@ class Model:
     # ---- what it compiles to: arguments of the kernel's functions, with keys where the database has numbers ------------
 
     @staticmethod
-    def _formers(picture, key):
-        """The retired stages that are counted as a stage, by however many steps."""
+    def _formers(picture, key, kind="stage"):
+        """The retired stages, or codes, that are counted as one, by however many steps."""
         found, grown = set(), True
         while grown:
-            more = {i.key for i in picture.values() if i.kind == "stage" and i.successor is not None and i.successor in found | {key}} - found - {key}
+            more = {i.key for i in picture.values() if i.kind == kind and i.successor is not None and i.successor in found | {key}} - found - {key}
             grown, found = bool(more), found | more
         return found
 
@@ -160,23 +162,41 @@ class Model:
         made["calendar"] = self.calendar_at(item.content["calendar"], at, known) if item.content["calendar"] else None
         return made
 
-    def marks_of(self, policy, name, at=INF, known=INF):
-        """What a name in a version of an SLA means at an instant, its own mark first: a stage that was on record when the version was
-        approved, with those that are counted as it; else a kind of event."""
+    def is_stage(self, policy, name):
+        """Whether a name in an SLA means a stage: one of that name was on record when a version of it first went by the name."""
         lifecycle = policy.content.get("lifecycle")
+        since = min(d.decided_at for d in self.decisions for i in d.items.values() if i.name == policy.name and i.defines and name in mark_names(i.content))
         stage = ("stage", object_key(lifecycle, name))
-        approved_at = next(d.decided_at for d in self.decisions if d.items.get(policy.name) is policy)
-        if lifecycle is None or not any(stage in d.items and d.decided_at <= approved_at for d in self.decisions):
+        return lifecycle is not None and any(stage in d.items and d.decided_at <= since for d in self.decisions)
+
+    def marks_of(self, policy, name, at=INF, known=INF):
+        """What a name in a version of an SLA means at an instant, its own mark first: a stage, with those that are counted as it; or a
+        kind of event."""
+        if not self.is_stage(policy, name):
             return [("event", object_key(name))]
+        stage = ("stage", object_key(policy.content["lifecycle"], name))
         picture = self.picture(at, known)
         if stage in picture and picture[stage].defines:
             return [stage] + [("stage", k) for k in self._formers(picture, stage[1])]
         return [stage]
 
     def last(self, name, known=INF):
-        """The version of an SLA that is the last in time."""
-        found = [self.in_force("policy", object_key(name), t, known) for t in self.boundaries(known, ("policy", object_key(name)))]
-        return next(i for i in reversed(found) if i is not None and i.defines)
+        """The version of an SLA that is the last in time, and when it is in force for the last time: from, until."""
+        return self._last(("policy", object_key(name)), known)
+
+    def _last(self, name, known=INF):
+        found = None
+        bounds = self.boundaries(known, name)
+        for t, until in zip(bounds, bounds[1:] + [INF]):
+            item = self.in_force(*name, t, known)
+            if item is not None and item.defines:
+                found = (item, found[1] if found is not None and found[0] is item and found[2] == t else t, until)
+        return found
+
+    def marks_when(self, name, known, now):
+        """An SLA of all versions has the marks its last version has now; or had at its end, or will have when it begins."""
+        _, since, until = self.last(name, known)
+        return max(since, min(now, known, until - 1))
 
     def sla_at(self, name, at, known=INF, marks_at=None):
         """The policies of an SLA in force at an instant; None when it is not.  marks_at: with the last version's marks of then."""
@@ -185,35 +205,45 @@ class Model:
         if item is None or not item.defines:
             return None
         p = item.content
-        marks_by = item if marks_at is None else self.last(name, known)
+        marks_by = item if marks_at is None else self.last(name, known)[0]
+        marks_at = at if marks_at is None else marks_at
+        then = self.picture(marks_at, known)
         steps = sorted("%s to %s" % (i.content["due"], i.content["recipient"]) for i in picture.values()
                        if i.kind == "policy_step" and i.defines and i.content["policy"] == name)
         common = {k: p.get(k) for k in COMMON}
         common.update(policy=name, warnings=p["warnings"], escalations=steps,
-                      marks=[(n, self.marks_of(marks_by, n, at if marks_at is None else marks_at, known)) for n in mark_names(p)])
+                      marks=[(n, self.marks_of(marks_by, n, marks_at, known)) for n in mark_names(p)])
         made = []
         if p["target"] is not None or p.get("promise"):
-            made.append(dict(common, target=p["target"], calendar=p["calendar"], version=item.version_no, segment_code=None, owner_party=None))
+            made.append(dict(common, target=p["target"], calendar=p["calendar"], version=item.version_no, segment_codes=None, owner_party=None))
         for i in picture.values():
             if i.kind == "policy_target" and i.defines and i.content["policy"] == name:
                 t = i.content
                 made.append(dict(common, target=t["target"], calendar=t["calendar"] or p["calendar"], version=i.version_no,
-                                 segment_code=t["segment"], owner_party=t["owner"]))
+                                 segment_codes=t["segment"] and self.segments(t["segment"], then), owner_party=t["owner"]))
         for m in made:
             m["calendar"] = self.calendar_at(m["calendar"], at, known) if m["calendar"] else None
-        return sorted(made, key=lambda m: (m["segment_code"] or "", m["owner_party"] or ""))
+        return sorted(made, key=lambda m: (m["segment_codes"] or [], m["owner_party"] or ""))
 
-    def sla_pieces(self, name, known=INF):
+    def segments(self, segment, picture):
+        """The codes that are, or are counted as, a segment."""
+        key = object_key("segment", segment)
+        return sorted({key} | self._formers(picture, key, "code"))
+
+    def sla_pieces(self, name, now, known=INF):
         """Every version of an SLA in its own time: [(from, until, policies)], times in which the same is in force being one.  A clock
-        has one list of marks for all of them: the last."""
+        has one list of marks for all of them."""
         pieces = []
+        if self.last(name, known) is None:
+            return pieces
+        marks_at = self.marks_when(name, known, now)
         for at in self.boundaries(known):
-            now = self.sla_at(name, at, known, INF)
-            if pieces and pieces[-1][2] == now:
+            then = self.sla_at(name, at, known, marks_at)
+            if pieces and pieces[-1][2] == then:
                 continue
             if pieces:
                 pieces[-1][1] = at
-            pieces.append([at, INF, now])
+            pieces.append([at, INF, then])
         return [p for p in pieces if p[2]]
 
     def counted_as(self, kind, key, at, known=INF):
@@ -228,19 +258,30 @@ class Model:
 
     # ---- what may come into force ----------------------------------------------------------------------------------
 
-    def retiring(self, kind, key, successor, at, drafted):
+    def retirable(self, at, also_later):
+        """What is in force at an instant, or also later: {(kind, key): Item}."""
+        found = {}
+        for t in [at] + [t for t in self.boundaries() if t > at and also_later]:
+            found.update((name, i) for name, i in self.picture(t).items() if i.defines)
+        return found
+
+    def retiring(self, kind, key, successor, at, also_later, drafted):
         """What is retired with a definition: its parts and the responsibilities for it, but for what the draft speaks of itself."""
-        picture = self.picture(at)
+        picture = self.retirable(at, also_later)
         items, todo = {}, [Item(kind, key=key, successor=successor)]
         while todo:
             item = todo.pop()
             items[item.name] = item
             for i in picture.values():
                 is_part = i.kind != item.kind and item.name in kin(i.kind, i.key)
-                is_for_it = i.kind == "responsibility" and i.defines and (i.content["object_kind"], i.content["object"]) == item.name
-                if i.defines and (is_part or is_for_it) and i.name not in items and i.name not in drafted:
+                is_for_it = i.kind == "responsibility" and (i.content["object_kind"], i.content["object"]) == item.name
+                if (is_part or is_for_it) and i.name not in items and i.name not in drafted:
                     todo.append(Item(i.kind, key=i.key))
         return items
+
+    def goes_by(self, policy):
+        """The stages an SLA goes by: they are in force, or counted as another, as long as it is."""
+        return [("stage", object_key(policy.content["lifecycle"], n)) for n in mark_names(policy.content) if self.is_stage(policy, n)]
 
     def refers_to(self, item):
         """The definitions that must be in force as long as one is."""
@@ -263,7 +304,7 @@ class Model:
             found += to("calendar", c.get("calendar"))
         if kind == "policy":
             for name in mark_names(c):
-                if self.marks_of(item, name)[0][0] == "event" and name not in WELL_KNOWN:
+                if not self.is_stage(item, name) and name not in WELL_KNOWN:
                     found += to("code", "event", name)
         if kind in ("policy_target", "policy_step"):
             found += to("policy", c["policy"]) + to("code", "segment", c.get("segment"))
@@ -288,6 +329,10 @@ class Model:
         for name in p.items:
             if self.in_force(*name, at) is not p.replaces[name]:
                 why["drafted before another was approved"] = "55000"
+            # what the record said of the period when it was drafted, it says still
+            for t in [at] + [t for t in self.boundaries(of=name) if at < t < until]:
+                if self.in_force(*name, t) is not self.in_force(*name, t, p.drafted[name]):
+                    why["something else was agreed since it was drafted"] = "55000"
             if p.effective_until is None:
                 before = self.in_force(*name, at)
                 for t in self.boundaries(of=name):
@@ -305,11 +350,12 @@ class Model:
             for d in self.decisions:
                 for i in d.items.values() if at <= d.effective_at and (d.effective_at < until or until == INF) else ():
                     if i.successor is not None and self.in_force(*i.name, d.effective_at) is i:
-                        if d.items is p.items and self.in_force(i.kind, i.successor, at) is None:
+                        to = self.in_force(i.kind, i.successor, d.effective_at)
+                        if to is None or not to.defines and to.successor is None:
                             why["the successor is not there"] = "23503"
                         if self.counted_as(*i.name, d.effective_at) is None:
                             why["a retired one is counted as nothing"] = "23514"
-            self._judge_clocks(why)
+            self._judge_clocks(now, why)
         finally:
             self.decisions.pop()
         return why
@@ -321,6 +367,10 @@ class Model:
             for name in self.refers_to(i):
                 if name not in picture or not picture[name].defines:
                     why["it refers to what is not in force"] = "23503"
+        for i in of("policy"):
+            for name in self.goes_by(i):
+                if name not in picture or not picture[name].defines and picture[name].successor is None:
+                    why["an SLA goes by a stage that is not in force"] = "23503"
         places = [(i.content["lifecycle"], i.content["stage_no"]) for i in of("stage")]
         if len(set(places)) < len(places):
             why["two stages have one place"] = "23505"
@@ -367,9 +417,10 @@ class Model:
         if len(set(marks)) < len(marks):
             why["two names of an SLA have one mark"] = "22023"
 
-    def _judge_clocks(self, why):
+    def _judge_clocks(self, now, why):
         """What holds for all versions of an SLA together."""
         for name in {n for d in self.decisions for n in d.items if n[0] == "policy"}:
+            last = self._last(name)
             clocks = []
             for t in self.boundaries(of=name):
                 item = self.in_force(*name, t)
@@ -378,11 +429,22 @@ class Model:
                     clock = {k: set(c.get(k) or ()) if k in ROLES else c.get(k) for k in COMMON}
                     if clock not in clocks:
                         clocks.append(clock)
-                    last = item
             if clocks:
-                self._judge_marks(last, INF, why)
+                marks_at = self.marks_when(last[0].content["policy"], INF, now)
+                self._judge_marks(last[0], marks_at, why)
+                for t in self.boundaries():
+                    self._judge_segments(name, self.picture(t), self.picture(marks_at), why)
             if len(clocks) > 1:
                 why["versions of an SLA have different clocks"] = "22023"
+
+    def _judge_segments(self, policy, picture, then, why):
+        """Of two targets that could be in force at once, neither would go before the other."""
+        if policy not in picture or not picture[policy].defines:
+            return
+        targets = [t.content for t in picture.values() if t.kind == "policy_target" and t.defines and object_key(t.content["policy"]) == policy[1]]
+        for a, b in itertools.combinations(targets, 2):
+            if a["owner"] == b["owner"] and a["segment"] and b["segment"] and set(self.segments(a["segment"], then)) & set(self.segments(b["segment"], then)):
+                why["two targets of an SLA are for one segment"] = "22023"
 
     # ---- who has to sign -------------------------------------------------------------------------------------------
 
