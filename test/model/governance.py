@@ -461,7 +461,8 @@ class Model:
             concerned, parties = set(), set()
             if item.kind != "responsibility":
                 concerned.update(kin(*name))
-            for i in (item, proposal.replaces[name]):
+            # what it was may begin later only; the names in a key stay the same
+            for i in [item, proposal.replaces[name]] + [d.items[name] for d in self.decisions if name in d.items]:
                 c = i.content if i is not None else None
                 if c is None:
                     continue

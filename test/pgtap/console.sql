@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 SET search_path = public, revacct;
 SET timezone = 'UTC';
-SELECT plan(183);
+SELECT plan(309);
 
 -- Held cursors outlive a transaction, so nothing here is in one; and roles are the server's.
 DROP ROLE IF EXISTS console_ana, console_ben, console_cleo, console_bi;
@@ -87,8 +87,8 @@ SELECT is_empty($$SELECT * FROM seen('console_bi', NULL::open_changes)$$, 'open_
 -- What is agreed, in words
 CREATE TEMP TABLE words (kind text, name text, meaning text, terms text, owners text);
 INSERT INTO words VALUES
-    ('calendar', 'office', 'Whose hours', 'open mon-fri 09:00-12:00 13:00-17:00, sat 10:00-12:00; in Europe/Berlin; shifts 2025-12-24 09:00-12:00; breaks 2025-01-06 12:00-13:00; 2 holidays; known until 2025-12-31', NULL),
-    ('lifecycle', 'inbound', 'From arrival on', 'of a lead; skipped stages: impute; attempt: best; within 14 months 3 days 4 hours 5 minutes 6.5 seconds; visits: all; hours of office; other moves: refuse', NULL),
+    ('calendar', 'office', 'Whose hours', 'open mon-fri 09:00-12:00 13:00-17:00, sat 10:00-12:00; in Europe/Berlin; shifts 2025-12-24 09:00-12:00; breaks 2025-01-06 12:00-13:00; holidays 2025-12-25, 2025-12-26; known until 2025-12-31', NULL),
+    ('lifecycle', 'inbound', 'From arrival on', 'of a lead; skipped stages: impute; attempt: best; within 14 months 3 days 4 hours 5 minutes 6.5 seconds; visits: all; times: nondecreasing; unknown stages: error; months of UTC; hours of office; other moves: refuse', NULL),
     ('code', 'journey/early', NULL, 'Early', NULL), ('code', 'loss_reason/price', 'They say so', 'Too dear; explains lost; needs quote, rival', NULL), ('code', 'loss_reason/discount', NULL, 'discount; part of price', NULL),
     ('code', 'segment/big', NULL, 'Big; if {"size": "l"}', NULL), ('code', 'event/segmented', NULL, 'segmented', NULL),
     ('stage', 'inbound/lead', 'Wrote to us', 'open; buyer journey: early; place 10', NULL), ('stage', 'inbound/sal', NULL, 'open; place 15', NULL),
@@ -97,11 +97,11 @@ INSERT INTO words VALUES
     ('transition', 'inbound//lead', NULL, 'enter to lead; on created; else flag', NULL), ('transition', 'inbound/sql/lost', NULL, 'exit from sql to lost; if {"b": 1, "aa": ["x"]}; with 2 of loss_reason; else refuse', NULL),
     ('field_rule', 'lead/amount/source/crm', NULL, 'source; from crm with priority 1; else flag', NULL), ('field_rule', 'lead/amount/required/inbound/sql', 'No deal without', 'required; in inbound; from sql on; else flag', NULL),
     ('field_rule', 'lead/reason/domain', NULL, 'domain; one of loss_reason; such that {"reason": {"given": true}}; else refuse', NULL),
-    ('policy', 'answer', 'First touch', 'sla; from lead to touch_out; within 1 hour 30 minutes; in the hours of office; paused by paused; phases: routing until assigned, human; else flag', NULL),
+    ('policy', 'answer', 'First touch', 'sla; of inbound; from lead; to touch_out; within 1 hour 30 minutes; in the hours of office; paused by paused; resumed by resumed; segment told by segmented; phases: routing until assigned, human; warnings at 80 %; reopening: resume; on change: carry; beyond: ignore; else flag', NULL),
     ('policy_target', 'answer/big/', NULL, 'within 1 hour; for segment big', NULL), ('policy_step', 'answer/80%/owner', NULL, '80%: notify owner', NULL), ('policy_step', 'answer/breach + 1 hour/sales', NULL, 'breach + 1 hour: reassign sales', NULL),
-    ('policy', 'again', NULL, 'recycle; from lost to reopened; within 60 days; to lead; at most 2 times; else flag', NULL), ('policy', 'big ones', NULL, 'route; priority 1; if {"segment": "big"}; weighted to desk; else flag', NULL),
-    ('policy', 'close date', NULL, 'hygiene; demands {"close": {"given": true}}; else flag', NULL),
-    ('metric', 'win rate', 'How many buy', 'won over leads; of inbound leads; by count; per cohort; in inbound; from lead; to won; within 30 days; with {"p": 1}; in rate; higher is better; from 5 subjects on', 'sales'),
+    ('policy', 'again', NULL, 'recycle; of inbound; from lost; to reopened; within 60 days; warnings at 80 %; reopening: resume; on change: carry; beyond: ignore; to lead; at most 2 times; else flag', NULL), ('policy', 'big ones', NULL, 'route; priority 1; if {"segment": "big"}; weighted to desk; else flag', NULL),
+    ('policy', 'close date', NULL, 'hygiene; of inbound; demands {"close": {"given": true}}; else flag', NULL),
+    ('metric', 'win rate', 'How many buy', 'won; over leads; of inbound leads; by count; per cohort; in inbound; from lead; to won; within 30 days; with {"p": 1}; in rate; higher is better; from 5 subjects on', 'sales'),
     ('target', 'win rate/sales/2025-01-01/2025-04-01', NULL, '0.12; floor 0.1; stretch 0.2; for sales; from 2025-01-01 until before 2025-04-01', NULL),
     ('program', 'fair', 'See people', 'experiment; planned; codes {"segment": "big"}; arms a, b', NULL);
 SELECT bag_eq($$SELECT kind, name, meaning, terms, owners FROM seen('console_bi', NULL::glossary)$$, 'SELECT * FROM words', 'glossary: every kind, in words');
@@ -144,8 +144,8 @@ INSERT INTO moment SELECT 'the second', clock_timestamp(), lifecycle('inbound'),
 
 SELECT bag_eq($$SELECT change_no, kind, name, action, meaning_before, meaning_after, terms_before, terms_after FROM seen('console_bi', NULL::change_contents) WHERE change_no >= 3$$, $$VALUES
     (3::bigint, 'stage', 'inbound/sal', 'retire', NULL, NULL, 'open; place 15', 'retired, counted as inbound/sql'), (3, 'code', 'loss_reason/timing', 'define', NULL, NULL, NULL, 'Later'),
-    (3, 'policy', 'answer', 'amend', 'First touch', 'First touch', 'sla; from lead to touch_out; within 1 hour 30 minutes; in the hours of office; paused by paused; phases: routing until assigned, human; else flag',
-        'sla; from lead to touch_out; within 1 hour; in the hours of office; paused by paused; phases: routing until assigned, human; else flag'),
+    (3, 'policy', 'answer', 'amend', 'First touch', 'First touch', 'sla; of inbound; from lead; to touch_out; within 1 hour 30 minutes; in the hours of office; paused by paused; resumed by resumed; segment told by segmented; phases: routing until assigned, human; warnings at 80 %; reopening: resume; on change: carry; beyond: ignore; else flag',
+        'sla; of inbound; from lead; to touch_out; within 1 hour; in the hours of office; paused by paused; resumed by resumed; segment told by segmented; phases: routing until assigned, human; warnings at 80 %; reopening: resume; on change: carry; beyond: ignore; else flag'),
     (3, 'program', 'fair', 'retire', 'See people', NULL, 'experiment; planned; codes {"segment": "big"}; arms a, b', 'retired'),
     (3, 'stage', 'inbound/lead', 'amend', 'Wrote to us', 'Wrote to us, or called', 'open; buyer journey: early; place 10', 'open; buyer journey: early; place 10'),
     (3, 'responsibility', 'marketing/informed/policy/answer', 'retire', NULL, NULL, 'marketing is informed of policy answer', 'retired'),
@@ -329,6 +329,118 @@ BEGIN
     RETURN answer;
 END $$;
 SELECT ok(told(settings) = told('{}') AND told('{}') LIKE '%stalled after 14 days 1 hour 30 minutes%', 'explain_definition is the same under ' || settings) FROM session;
+
+-- Whoever signs sees everything: of any two definitions that differ in a column, the words differ.
+CREATE TEMP TABLE naming (kind text, names text[]);     -- what is in the key
+INSERT INTO naming VALUES ('calendar', '{calendar}'), ('lifecycle', '{lifecycle}'), ('stage', '{lifecycle, stage}'), ('transition', '{lifecycle, from_stage, to_stage}'), ('code', '{list, code}'),
+    ('field_rule', '{subject_kind, field, rule, source, lifecycle, at_stage}'), ('policy', '{policy}'), ('policy_target', '{policy, segment, owner}'), ('policy_step', '{policy, due, recipient}'),
+    ('metric', '{metric}'), ('target', '{metric, scope, period_start, period_end}'), ('program', '{program}'), ('responsibility', '{party, role, object_kind, object}');
+CREATE TEMP TABLE form (kind text, function text, arguments jsonb);     -- arguments as SQL
+INSERT INTO form VALUES
+    ('calendar', 'define_calendar', '{"calendar": "''c''", "time_zone": "''UTC''", "hours": "''{mon 09:00-17:00}''"}'),
+    ('lifecycle', 'define_lifecycle', '{"lifecycle": "''l''"}'),
+    ('stage', 'define_stage', '{"lifecycle": "''l''", "stage": "''s''", "stage_no": "1"}'),
+    ('transition', 'define_transition', '{"lifecycle": "''l''", "from_stage": "''s''", "to_stage": "''t''", "code_list": "''x''", "min_codes": "1"}'),
+    ('code', 'define_code', '{"list": "''x''", "code": "''y''", "label": "''y''"}'),
+    ('field_rule', 'define_field_rule', '{"subject_kind": "''lead''", "field": "''f''", "rule": "''domain''", "code_list": "''x''", "condition": "''{\"a\": 1}''"}'),
+    ('policy', 'define_sla', '{"policy": "''p''", "start": "''{created}''", "lifecycle": "''l''"}'),
+    ('policy', 'define_route', '{"policy": "''r''", "to_party": "''sales''", "priority": "1"}'),
+    ('policy', 'define_hygiene', '{"policy": "''h''", "demands": "''{\"a\": 1}''"}'),
+    ('policy_target', 'define_sla_target', '{"policy": "''p''", "segment": "''g''", "target": "''1 hour''"}'),
+    ('policy_step', 'define_step', '{"policy": "''p''", "due": "''80%''", "recipient": "''owner''"}'),
+    ('metric', 'define_metric', '{"metric": "''m''", "meaning": "''as it says''", "lifecycle": "''l''"}'),
+    ('target', 'define_target', '{"metric": "''m''", "period_start": "''2025-01-01''", "period_end": "''2026-01-01''", "value": "1"}'),
+    ('program', 'define_program', '{"program": "''g''"}'),
+    ('responsibility', 'assign', '{"party": "''sales''", "role": "''accountable''", "object_kind": "''lifecycle''", "object": "''l''"}');
+CREATE TEMP TABLE alteration (function text, col text, becomes text, besides jsonb);   -- besides: arguments of both
+INSERT INTO alteration (function, col, becomes) VALUES
+    ('define_calendar', 'time_zone', '''Europe/Berlin'''), ('define_calendar', 'hours', '''{mon 09:00-17:00, tue 09:00-10:00}'''), ('define_calendar', 'shifts', '''{2025-01-05 10:00-12:00}'''), ('define_calendar', 'breaks', '''{mon 12:00-13:00}'''),
+    ('define_calendar', 'known_until', '''2027-12-31'''), ('define_calendar', 'meaning', '''ours'''),
+    ('define_lifecycle', 'meaning', '''another'''), ('define_lifecycle', 'subject_kind', '''opportunity'''), ('define_lifecycle', 'skip', '''any'''), ('define_lifecycle', 'attempt', '''last'''), ('define_lifecycle', 'within', '''30 days'''),
+    ('define_lifecycle', 'times', '''increasing'''), ('define_lifecycle', 'visits', '''cumulative'''), ('define_lifecycle', 'unknown', '''count'''), ('define_lifecycle', 'time_zone', '''Europe/Berlin'''), ('define_lifecycle', 'calendar', '''c'''),
+    ('define_lifecycle', 'enforcement', '''refuse'''),
+    ('define_stage', 'stage_no', '2'), ('define_stage', 'category', '''lost'''), ('define_stage', 'meaning', '''another'''), ('define_stage', 'journey_place', '''early'''), ('define_stage', 'is_pipeline', 'true'), ('define_stage', 'forecast_category', '''commit'''),
+    ('define_stage', 'probability', '0'), ('define_stage', 'max_age', '''1 day'''),
+    ('define_transition', 'direction', '''back'''), ('define_transition', 'trigger_kind', '''created'''), ('define_transition', 'guard', '''{"a": 1}'''), ('define_transition', 'code_list', '''z'''), ('define_transition', 'min_codes', '2'), ('define_transition', 'enforcement', '''refuse'''),
+    ('define_code', 'label', '''why'''), ('define_code', 'parent', '''w'''), ('define_code', 'code_no', '0'), ('define_code', 'applies_to', '''lost'''), ('define_code', 'requires', '''{rival}'''), ('define_code', 'condition', '''{"a": 1}'''), ('define_code', 'meaning', '''another'''),
+    ('define_field_rule', 'code_list', '''z'''), ('define_field_rule', 'condition', '''{"a": 2}'''), ('define_field_rule', 'enforcement', '''refuse'''), ('define_field_rule', 'meaning', '''another'''),
+    ('define_sla', 'kind', '''follow_up'''), ('define_sla', 'meaning', '''another'''), ('define_sla', 'lifecycle', '''k'''), ('define_sla', 'start', '''{created, assigned}'''), ('define_sla', 'stop', '''{touch_out}'''), ('define_sla', 'pause', '''{paused}'''),
+    ('define_sla', 'resume', '''{resumed}'''), ('define_sla', 'reset', '''{reopened}'''), ('define_sla', 'cancel', '''{merged}'''), ('define_sla', 'segment', '''{field_set}'''), ('define_sla', 'owner', '''{assigned}'''), ('define_sla', 'promise', '''{meeting_set}'''),
+    ('define_sla', 'target', '''1 hour'''), ('define_sla', 'calendar', '''c'''), ('define_sla', 'warnings', '''{}'''), ('define_sla', 'reopen', '''restart'''), ('define_sla', 'on_change', '''restart'''), ('define_sla', 'phases', '''{first until touch_out, last}'''),
+    ('define_sla', 'max_clocks', '1'), ('define_sla', 'beyond', '''breach'''), ('define_sla', 'enforcement', '''refuse'''),
+    ('define_route', 'to_party', '''desk'''), ('define_route', 'priority', '0'), ('define_route', 'applies', '''{"a": 1}'''), ('define_route', 'method', '''weighted'''), ('define_hygiene', 'demands', '''{"a": 2}'''), ('define_hygiene', 'applies', '''{"a": 1}'''),
+    ('define_hygiene', 'lifecycle', '''k'''), ('define_hygiene', 'enforcement', '''refuse'''),
+    ('define_sla_target', 'target', '''2 hours'''), ('define_sla_target', 'calendar', '''c'''), ('define_step', 'action', '''reassign'''),
+    ('define_metric', 'meaning', '''another'''), ('define_metric', 'unit', '''EUR'''), ('define_metric', 'better', '''lower'''), ('define_metric', 'population', '''all'''), ('define_metric', 'numerator', '''won'''), ('define_metric', 'denominator', '''all'''),
+    ('define_metric', 'measure', '''amount'''), ('define_metric', 'basis', '''cohort'''), ('define_metric', 'lifecycle', '''k'''), ('define_metric', 'at_stage', '''s'''), ('define_metric', 'to_stage', '''t'''), ('define_metric', 'time_window', '''1 day'''),
+    ('define_metric', 'params', '''{}'''), ('define_metric', 'min_n', '5'),
+    ('define_target', 'value', '0'), ('define_target', 'floor', '0'), ('define_target', 'stretch', '2'),
+    ('define_program', 'kind', '''training'''), ('define_program', 'meaning', '''another'''), ('define_program', 'parent', '''q'''), ('define_program', 'codes', '''{"x": "y"}'''), ('define_program', 'arms', '''{a, b}'''), ('define_program', 'status', '''ended'''),
+    ('assign', 'share', '0.25');
+INSERT INTO alteration VALUES
+    ('assign', 'weight', '2', '{"role": "''pool''", "object_kind": "''party''", "object": "''desk''"}'), ('assign', 'capacity', '1', '{"role": "''pool''", "object_kind": "''party''", "object": "''desk''"}'),
+    ('define_field_rule', 'priority', '2', '{"rule": "''source''", "source": "''crm''", "priority": "1", "code_list": "NULL", "condition": "NULL"}'),
+    -- one day for another, and one more; a time that looks alike
+    ('define_calendar', 'holidays', '''{2025-12-26}''', '{"holidays": "''{2025-12-25}''"}'), ('define_calendar', 'holidays', '''{2025-12-25, 2025-12-26}''', '{"holidays": "''{2025-12-25}''"}'),
+    ('define_lifecycle', 'within', '''30 days''', '{"within": "''1 month''"}'), ('define_lifecycle', 'within', '''24 hours''', '{"within": "''1 day''"}'), ('define_stage', 'max_age', '''00:00:00.000002''', '{"max_age": "''00:00:00.000001''"}'),
+    ('define_stage', 'probability', '0.123457', '{"probability": "0.123456"}'), ('assign', 'share', '0.123457', '{"share": "0.123456"}'), ('define_target', 'value', '1.0000000001', '{}'),
+    ('define_sla', 'to_stage', '''t''', '{"kind": "''recycle''", "to_stage": "''s''"}'), ('define_sla', 'max_times', '2', '{"kind": "''recycle''", "to_stage": "''s''", "max_times": "1"}'), ('define_sla', 'warnings', '''{0.5, 0.8}''', '{}'),
+    ('define_sla', 'warnings', '''{0.801}''', '{}'), ('define_transition', 'code_list', '''z''', '{"min_codes": "0"}'), ('define_transition', 'min_codes', '0', '{}'), ('define_metric', 'params', '''{"a": 1.0}''', '{"params": "''{\"a\": 1.5}''"}');
+-- The words of a draft, before and after; only the column may differ, else the test is wrong.
+CREATE FUNCTION wording_differs(kind text, function text, arguments jsonb, col text, becomes text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    number bigint;
+    form jsonb;
+    words text[];
+    content jsonb;
+    contents jsonb[];
+    former text[];
+BEGIN
+    FOREACH form IN ARRAY ARRAY[arguments, arguments || jsonb_build_object(col, becomes)] LOOP
+        SET SESSION AUTHORIZATION console_ana;
+        SELECT draft_change('a test') INTO number;
+        EXECUTE format('SELECT %s(%s, change => %s)', function, (SELECT string_agg(format('%I => %s', key, value), ', ') FROM jsonb_each_text(form)), number);
+        RESET SESSION AUTHORIZATION;
+        EXECUTE format('SELECT to_jsonb(t) - ''version_id'' FROM revacct_data.%I AS t JOIN revacct_data.version USING (version_id) WHERE change_id = $1', kind) INTO content USING number;
+        contents := contents || content;
+        SELECT ARRAY[meaning_after, terms_after] INTO words FROM change_contents WHERE change_no = number;
+        IF former IS NULL THEN former := words; END IF;
+    END LOOP;
+    IF (SELECT array_agg(a.key ORDER BY a.key) FROM jsonb_each(contents[1]) AS a JOIN jsonb_each(contents[2]) AS b USING (key) WHERE a.value <> b.value) IS DISTINCT FROM ARRAY[col] THEN
+        RETURN format('%s and %s', contents[1], contents[2]);
+    END IF;
+    RETURN CASE WHEN former = words OR former IS NOT DISTINCT FROM words THEN 'both say: ' || words::text ELSE 'differ' END;
+END $$;
+SELECT is(wording_differs(kind, function, arguments || coalesce(besides, '{}'), col, becomes), 'differ', format('words tell of %s.%s: %s%s', kind, col, becomes, ' beside ' || nullif(besides::text, '{}')))
+FROM form JOIN alteration USING (function) ORDER BY kind COLLATE "C", function, col COLLATE "C", becomes COLLATE "C";
+SELECT is_empty($$SELECT n.kind || '.' || a.attname FROM naming AS n JOIN pg_attribute AS a ON a.attrelid = ('revacct_data.' || n.kind)::regclass
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'version_id' AND a.attname <> ALL (n.names) AND NOT EXISTS (SELECT FROM alteration JOIN form AS f USING (function) WHERE (f.kind, col) = (n.kind, a.attname))$$, 'every column was altered');
+SELECT set_eq('SELECT kind FROM naming', $$SELECT relname FROM pg_class WHERE relnamespace = 'revacct_data'::regnamespace AND relkind = 'r' AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'version_id')
+    AND relname NOT IN ('version', 'validity')$$, 'of every kind');
+
+-- And what would end that was agreed for later
+\o /dev/null
+SET SESSION AUTHORIZATION console_ana;
+SELECT draft_change('For later', '2090-01-01') AS n \gset
+SELECT define_code('loss_reason', 'later', 'Later', change => :n), propose_change(:n);
+SET SESSION AUTHORIZATION console_cleo;
+SELECT approve(:n);
+SET SESSION AUTHORIZATION console_ana;
+SELECT draft_change('For later still', '2095-06-30 12:30:00+00') AS n \gset
+SELECT define_code('loss_reason', 'later', 'Later still', change => :n), propose_change(:n);
+SET SESSION AUTHORIZATION console_cleo;
+SELECT approve(:n);
+SET SESSION AUTHORIZATION console_ana;
+SELECT draft_change('over all', NULL, 'infinity') AS over_all, draft_change('for good', '2050-01-01') AS for_good, draft_change('until then', '2050-01-01', '2090-01-01') AS until_then, draft_change('for a while', '2050-01-01', '2091-01-01') AS for_a_while,
+       draft_change('from then on', '2090-01-01', 'infinity') AS from_then, draft_change('after all', '2097-01-01') AS after_all, draft_change('no longer', '2050-01-01', 'infinity') AS no_longer \gset
+SELECT define_code('loss_reason', 'later', 'x', change => c) FROM unnest(ARRAY[:over_all, :for_good, :until_then, :for_a_while, :from_then, :after_all, :no_longer]) AS c;
+SELECT propose_change(:no_longer), withdraw_change(:no_longer);
+RESET SESSION AUTHORIZATION;
+\o
+SELECT is(replaced_later, expected, 'replaced_later: ' || rationale)
+FROM (VALUES (1, 'For later', NULL), (2, 'over all', 'version 1 from 2090-01-01 00:00, version 2 from 2095-06-30 12:30'), (3, 'for good', 'version 1 from 2090-01-01 00:00, version 2 from 2095-06-30 12:30'), (4, 'until then', NULL),
+    (5, 'for a while', 'version 1 from 2090-01-01 00:00'), (6, 'from then on', 'version 2 from 2095-06-30 12:30'), (7, 'after all', NULL), (8, 'no longer', NULL)) AS t (n, rationale, expected)
+    LEFT JOIN LATERAL (SELECT c.replaced_later FROM revacct_data.change AS d JOIN seen('console_bi', NULL::change_contents, '{"timezone": "Asia/Tokyo", "datestyle": "German"}') AS c ON c.change_no = d.change_id WHERE d.rationale = t.rationale) AS c ON true ORDER BY n;
 
 SELECT * FROM finish();
 DROP OWNED BY console_ana, console_ben, console_cleo, console_bi;
