@@ -24,7 +24,10 @@ LANGUAGE SQL STABLE
 SECURITY DEFINER SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     WITH touched AS (
-        SELECT v.kind, v.key, v.version_id, v.replaces, v.successor FROM revacct_data.version AS v WHERE v.change_id = _required_signoffs.change_id
+        SELECT v.kind, v.key, v.version_id, v.successor,
+               -- what ends has its content in an earlier version; parties, stages and objects are in the key, and the same in all
+               (SELECT max(e.version_id) FROM revacct_data.version AS e WHERE e.kind = v.kind AND e.key = v.key AND e.action = 'define' AND e.version_no IS NOT NULL) AS earlier
+        FROM revacct_data.version AS v WHERE v.change_id = _required_signoffs.change_id
     ), concerned (thing, kind, key) AS (
         SELECT t.version_id, kin.object_kind, kin.object_key FROM touched AS t, revacct._kin(t.kind, t.key) AS kin WHERE t.kind <> 'responsibility'
         UNION
@@ -33,16 +36,16 @@ BEGIN ATOMIC
         UNION
         -- a hand-off is agreed on by both its sides
         SELECT t.version_id, 'stage', revacct.object_key(x.lifecycle, side.stage)
-        FROM touched AS t JOIN revacct_data.transition AS x ON x.version_id IN (t.version_id, t.replaces), unnest(ARRAY[x.from_stage, x.to_stage]) AS side (stage)
+        FROM touched AS t JOIN revacct_data.transition AS x ON x.version_id IN (t.version_id, t.earlier), unnest(ARRAY[x.from_stage, x.to_stage]) AS side (stage)
         UNION
         -- the owners of stages own what is said of all of them
         SELECT t.version_id, 'stage', s.key
-        FROM touched AS t JOIN revacct_data.lifecycle AS l ON l.version_id IN (t.version_id, t.replaces)
+        FROM touched AS t JOIN revacct_data.lifecycle AS l ON l.version_id IN (t.version_id, t.earlier)
              JOIN revacct_data.stage AS c ON c.lifecycle = l.lifecycle JOIN revacct_data.version AS s ON s.version_id = c.version_id
         UNION
         -- who owns something has a say in who else does
         SELECT t.version_id, kin.object_kind, kin.object_key
-        FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces), revacct._kin(r.object_kind, r.object) AS kin
+        FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.earlier), revacct._kin(r.object_kind, r.object) AS kin
     ), owner (thing, party) AS (
         SELECT c.thing, r.party
         FROM concerned AS c JOIN revacct_data.responsibility AS r ON c.kind = r.object_kind AND c.key = r.object JOIN revacct_data.validity AS i ON i.version_id = r.version_id
@@ -51,7 +54,7 @@ BEGIN ATOMIC
         UNION
         -- a party agrees to its members, approvers, pools and owners; to a reporting line, who is accountable or the council
         SELECT t.version_id, p.party
-        FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.replaces)
+        FROM touched AS t JOIN revacct_data.responsibility AS r ON r.version_id IN (t.version_id, t.earlier)
              JOIN revacct_data.party AS p ON r.object_kind = 'party' AND r.object = revacct.object_key(p.party) AND r.role <> 'manager'
     ), other (thing, party) AS (
         -- to propose a change is to agree to it

@@ -206,10 +206,11 @@ BEGIN
         WHERE d.policy = name AND d.start IS NOT NULL
     ), special AS MATERIALIZED (
         SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
-               CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, counted_at, known) END AS segment_nos, party.party_no AS owner_no
+               code.number::bigint AS segment_no, CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, counted_at, known) END AS segment_nos, party.party_no AS owner_no
         FROM revacct_data.policy_target AS d
              CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
                  WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
+             LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
              LEFT JOIN revacct_data.party ON party.party = d.owner
         WHERE d.policy = name
     ), step AS MATERIALIZED (
@@ -243,7 +244,13 @@ BEGIN
                  SELECT policy.target, policy.calendar, policy.version_no, NULL::bigint[] AS segment_nos, NULL::bigint AS owner_no
                  WHERE policy.target IS NOT NULL OR policy.promise <> '{}'
                  UNION ALL
-                 SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no, special.segment_nos, special.owner_no
+                 SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no,
+                        -- a retired segment counts as its successor, but while it has a target of its own
+                        CASE WHEN special.segment_no IS NOT NULL THEN ARRAY(
+                            SELECT n.no FROM unnest(special.segment_nos) AS n (no)
+                            WHERE n.no = special.segment_no OR NOT EXISTS (
+                                SELECT FROM special AS o WHERE o.segment_no = n.no AND o.owner_no IS NOT DISTINCT FROM special.owner_no AND o.valid @> piece.since)) END,
+                        special.owner_no
                  FROM special WHERE special.valid @> piece.since) AS t
              LEFT JOIN calendar AS c ON c.calendar = t.calendar AND c.valid @> piece.since
     ), content AS (

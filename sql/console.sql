@@ -39,7 +39,7 @@ CREATE VIEW revacct_data.wording AS
     UNION ALL
     SELECT version_id, NULL,
            concat_ws('; ', t.direction || CASE WHEN t.from_stage IS NULL THEN '' ELSE ' from ' || t.from_stage END || ' to ' || t.to_stage, 'on ' || t.trigger_kind,
-                     'if ' || t.guard::text, CASE WHEN t.min_codes > 0 THEN 'with ' || t.min_codes || ' of ' || t.code_list END, 'else ' || t.enforcement)
+                     'if ' || t.guard::text, 'with ' || t.min_codes || ' of ' || t.code_list, 'else ' || t.enforcement)
     FROM revacct_data.transition AS t
     UNION ALL
     SELECT version_id, c.meaning,

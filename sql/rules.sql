@@ -220,7 +220,7 @@ SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     SELECT c.code
     FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
-    WHERE c.list = matching_codes.list AND i.valid @> coalesce(matching_codes.at, statement_timestamp()) AND upper_inf(i.recorded)
+    WHERE c.list = matching_codes.list AND i.valid @> coalesce(matching_codes.at, revacct._now()) AND upper_inf(i.recorded)
       AND c.condition IS NOT NULL AND revacct.condition_holds(c.condition, fields)
     ORDER BY c.code_no, c.code COLLATE "C";
 END;
@@ -235,11 +235,11 @@ BEGIN ATOMIC
     WITH RECURSIVE step (key, action, successor) AS (
         SELECT v.key, v.action, v.successor
         FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id)
-        WHERE i.kind = counted_as.kind AND i.key = counted_as.key AND i.valid @> coalesce(model_at, statement_timestamp()) AND i.recorded @> coalesce(known_at, 'infinity')
+        WHERE i.kind = counted_as.kind AND i.key = counted_as.key AND i.valid @> coalesce(model_at, revacct._now()) AND i.recorded @> coalesce(known_at, 'infinity')
         UNION
         SELECT v.key, v.action, v.successor
         FROM step AS s JOIN revacct_data.validity AS i ON i.kind = counted_as.kind AND i.key = s.successor JOIN revacct_data.version AS v USING (version_id)
-        WHERE i.valid @> coalesce(model_at, statement_timestamp()) AND i.recorded @> coalesce(known_at, 'infinity')
+        WHERE i.valid @> coalesce(model_at, revacct._now()) AND i.recorded @> coalesce(known_at, 'infinity')
     )
     SELECT s.key FROM step AS s WHERE s.action = 'define';
 END;

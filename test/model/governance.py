@@ -169,16 +169,9 @@ class Model:
         stage = ("stage", object_key(lifecycle, name))
         return lifecycle is not None and any(stage in d.items and d.decided_at <= since for d in self.decisions)
 
-    def marks_of(self, policy, name, at=INF, known=INF):
-        """What a name in a version of an SLA means at an instant, its own mark first: a stage, with those that are counted as it; or a
-        kind of event."""
-        if not self.is_stage(policy, name):
-            return [("event", object_key(name))]
-        stage = ("stage", object_key(policy.content["lifecycle"], name))
-        picture = self.picture(at, known)
-        if stage in picture and picture[stage].defines:
-            return [stage] + [("stage", k) for k in self._formers(picture, stage[1])]
-        return [stage]
+    def mark_of(self, policy, name):
+        """What a name in an SLA means: a stage, by its own mark, whatever else is counted as it; or a kind of event."""
+        return ("stage", object_key(policy.content["lifecycle"], name)) if self.is_stage(policy, name) else ("event", object_key(name))
 
     def last(self, name, known=INF):
         """The version of an SLA that is the last in time, and when it is in force for the last time: from, until."""
@@ -193,26 +186,24 @@ class Model:
                 found = (item, found[1] if found is not None and found[0] is item and found[2] == t else t, until)
         return found
 
-    def marks_when(self, name, known, now):
-        """An SLA of all versions has the marks its last version has now; or had at its end, or will have when it begins."""
+    def counted_when(self, name, known, now):
+        """In an SLA of all versions, retired segments count as they do now; or did when the last version ended, or will when it begins."""
         _, since, until = self.last(name, known)
         return max(since, min(now, known, until - 1))
 
-    def sla_at(self, name, at, known=INF, marks_at=None):
-        """The policies of an SLA in force at an instant; None when it is not.  marks_at: with the last version's marks of then."""
+    def sla_at(self, name, at, known=INF, counted_at=None):
+        """The policies of an SLA in force at an instant; None when it is not.  counted_at: with the segments as they count then."""
         picture = self.picture(at, known)
         item = picture.get(("policy", object_key(name)))
         if item is None or not item.defines:
             return None
         p = item.content
-        marks_by = item if marks_at is None else self.last(name, known)[0]
-        marks_at = at if marks_at is None else marks_at
-        then = self.picture(marks_at, known)
+        then = picture if counted_at is None else self.picture(counted_at, known)
         steps = sorted("%s to %s" % (i.content["due"], i.content["recipient"]) for i in picture.values()
                        if i.kind == "policy_step" and i.defines and i.content["policy"] == name)
         common = {k: p.get(k) for k in COMMON}
         common.update(policy=name, warnings=p["warnings"], escalations=steps,
-                      marks=[(n, self.marks_of(marks_by, n, marks_at, known)) for n in mark_names(p)])
+                      marks=[(n, [self.mark_of(item, n)]) for n in mark_names(p)])
         made = []
         if p["target"] is not None or p.get("promise"):
             made.append(dict(common, target=p["target"], calendar=p["calendar"], version=item.version_no, segment_codes=None, owner_party=None))
@@ -231,14 +222,13 @@ class Model:
         return sorted({key} | self._formers(picture, key, "code"))
 
     def sla_pieces(self, name, now, known=INF):
-        """Every version of an SLA in its own time: [(from, until, policies)], times in which the same is in force being one.  A clock
-        has one list of marks for all of them."""
+        """Every version of an SLA in its own time: [(from, until, policies)], times in which the same is in force being one."""
         pieces = []
         if self.last(name, known) is None:
             return pieces
-        marks_at = self.marks_when(name, known, now)
+        counted_at = self.counted_when(name, known, now)
         for at in self.boundaries(known):
-            then = self.sla_at(name, at, known, marks_at)
+            then = self.sla_at(name, at, known, counted_at)
             if pieces and pieces[-1][2] == then:
                 continue
             if pieces:
@@ -280,8 +270,8 @@ class Model:
         return items
 
     def goes_by(self, policy):
-        """The stages an SLA goes by: they are in force, or counted as another, as long as it is."""
-        return [("stage", object_key(policy.content["lifecycle"], n)) for n in mark_names(policy.content) if self.is_stage(policy, n)]
+        """The stages an SLA goes by: they are in force as long as it is."""
+        return [self.mark_of(policy, n) for n in mark_names(policy.content) if self.is_stage(policy, n)]
 
     def refers_to(self, item):
         """The definitions that must be in force as long as one is."""
@@ -345,7 +335,7 @@ class Model:
         try:
             # nothing changes but in the period, and there only where something begins or ends
             for t in [at] + [t for t in self.boundaries() if at < t < until]:
-                self._judge(self.picture(t), t, why)
+                self._judge(self.picture(t), why)
             # when a retirement begins, there is a successor, and it counts as something; later it may be retired in turn
             for d in self.decisions:
                 for i in d.items.values() if at <= d.effective_at and (d.effective_at < until or until == INF) else ():
@@ -360,7 +350,7 @@ class Model:
             self.decisions.pop()
         return why
 
-    def _judge(self, picture, at, why):
+    def _judge(self, picture, why):
         defined = [i for i in picture.values() if i.defines]
         of = lambda kind: [i for i in defined if i.kind == kind]
         for i in defined:
@@ -369,7 +359,7 @@ class Model:
                     why["it refers to what is not in force"] = "23503"
         for i in of("policy"):
             for name in self.goes_by(i):
-                if name not in picture or not picture[name].defines and picture[name].successor is None:
+                if name not in picture or not picture[name].defines:
                     why["an SLA goes by a stage that is not in force"] = "23503"
         places = [(i.content["lifecycle"], i.content["stage_no"]) for i in of("stage")]
         if len(set(places)) < len(places):
@@ -410,12 +400,6 @@ class Model:
                 why["an SLA has no target"] = "22023"
             if any(t["segment"] and not i.content["segment"] or t["owner"] and not i.content["owner"] for t in targets):
                 why["nothing tells whose target it is"] = "22023"
-            self._judge_marks(i, at, why)
-
-    def _judge_marks(self, policy, at, why):
-        marks = [m for n in mark_names(policy.content) for m in self.marks_of(policy, n, at)]
-        if len(set(marks)) < len(marks):
-            why["two names of an SLA have one mark"] = "22023"
 
     def _judge_clocks(self, now, why):
         """What holds for all versions of an SLA together."""
@@ -430,10 +414,9 @@ class Model:
                     if clock not in clocks:
                         clocks.append(clock)
             if clocks:
-                marks_at = self.marks_when(last[0].content["policy"], INF, now)
-                self._judge_marks(last[0], marks_at, why)
+                then = self.picture(self.counted_when(last[0].content["policy"], INF, now))
                 for t in self.boundaries():
-                    self._judge_segments(name, self.picture(t), self.picture(marks_at), why)
+                    self._judge_segments(name, self.picture(t), then, why)
             if len(clocks) > 1:
                 why["versions of an SLA have different clocks"] = "22023"
 

@@ -29,7 +29,7 @@ END $$;
 CREATE FUNCTION pg_temp.no(why text) RETURNS bigint LANGUAGE SQL STABLE SECURITY DEFINER AS $$ SELECT max(change_id) FROM revacct_data.change WHERE rationale = $1 $$;
 
 BEGIN;
-SELECT plan(505);
+SELECT plan(529);
 -- The extension belongs to somebody who is no superuser; root is one, and was named to nothing.
 CREATE ROLE revacct_test_owner; CREATE ROLE revacct_test_root SUPERUSER; CREATE ROLE revacct_test_nobody; CREATE ROLE revacct_test_reader; CREATE ROLE revacct_test_analyst; CREATE ROLE revacct_test_steward;
 CREATE ROLE revacct_test_council; CREATE ROLE revacct_test_loader; CREATE ROLE revacct_test_other;
@@ -58,6 +58,7 @@ INSERT INTO may VALUES
     (4,  $$ SELECT * FROM revacct.change_contents $$,                                            '42501', 'ok',    'ok',    'ok',    'ok',    '42501', 'ok',    'ok'),
     (5,  $$ SELECT * FROM revacct.model_history $$,                                              '42501', 'ok',    'ok',    'ok',    'ok',    '42501', 'ok',    'ok'),
     (6,  $$ SELECT * FROM revacct.ownership $$,                                                  '42501', 'ok',    'ok',    'ok',    'ok',    '42501', 'ok',    'ok'),
+    (7,  $$ SELECT * FROM revacct.decided_changes $$,                                            '42501', 'ok',    'ok',    'ok',    'ok',    '42501', 'ok',    'ok'),
     (10, $$ SELECT revacct.lifecycle('deal') $$,                                                 '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
     (11, $$ SELECT revacct.lifecycle('deal'::text, model_at => now() + interval '1 day') $$,     '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
     (12, $$ SELECT revacct.sla('speed') $$,                                                      '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
@@ -78,6 +79,9 @@ INSERT INTO may VALUES
     (34, $$ SELECT revacct.draft_change('why'); SELECT revacct.withdraw_change() $$,             '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
     (35, $$ SELECT revacct.redraft(pg_temp.no('Model')) $$,                                      '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
     (36, $$ SELECT revacct.define_code('x', 'y', change => pg_temp.no('Draft')) $$,              '42501', '42501', '42501', '42501', '42501', '42501', '42501', '42501'),
+    (42, $$ SELECT revacct.draft_change('why'); SELECT revacct.define_code('x', 'y'); SELECT revacct.undraft('code', 'x/y') $$,
+                                                                                                 '42501', 'ok',    'ok',    'ok',    'ok',    'ok',    'ok',    'ok'),
+    (43, $$ SELECT revacct.undraft('code', 'a/c', pg_temp.no('Draft')) $$,                       '42501', '42501', '42501', '42501', '42501', '42501', '42501', '42501'),
     (37, $$ SELECT revacct.draft_change('why'); SELECT revacct.define_code('x', 'y'); SELECT revacct.propose_change() $$,
                                                                                                  '42501', '42501', '42501', 'ok',    'ok',    '42501', '42501', '42501'),
     (38, $$ SELECT revacct.propose_change(pg_temp.no('Draft')) $$,                               '42501', '42501', '42501', 'ok',    'ok',    '42501', '42501', '42501'),

@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(262);
+SELECT plan(275);
 
 CREATE ROLE rules_ana;   -- steward: drafts, proposes, approves exceptions
 CREATE ROLE rules_cleo;  -- council: signs
@@ -112,8 +112,9 @@ SELECT is(got, expected, title) FROM (VALUES
     ('the way in', broken('deal', NULL, 'new'), ''),
     ('a move that nobody agreed', broken('deal', 'new', 'won'), 'lifecycle deal (flag): a move from "new" to "won" is not agreed'),
     ('a move back that nobody agreed', broken('deal', 'offer', 'meet'), 'lifecycle deal (flag): a move from "offer" to "meet" is not agreed'),
-    ('another way in', broken('deal', NULL, 'offer'), 'lifecycle deal (flag): a move from "nowhere" to "offer" is not agreed'),
-    ('a move to the same stage', broken('deal', 'meet', 'meet'), 'lifecycle deal (flag): a move from "meet" to "meet" is not agreed'),
+    ('another way in', broken('deal', NULL, 'offer'), 'lifecycle deal (flag): entering at "offer" is not agreed'),
+    ('no move at all', broken('deal', 'meet', 'meet'), ''),
+    ('no move at all, from where', broken('deal', 'meet', 'meet', links => '{}'), concat_ws(E'\n', 'field_rule deal/account/association/deal/meet (flag): a link to account must be there', 'field_rule deal/contact/association (flag): a link to contact must be there')),
     ('a stage that is none', broken('deal', 'new', 'meeet'), 'lifecycle deal (flag): "meeet" is no stage of "deal"'),
     ('a move where moves are refused', broken('strict', 'a', 'b', '{"colour": "red"}'), 'lifecycle strict (refuse): a move from "a" to "b" is not agreed'),
     ('a stage that is none where moves are refused', broken('strict', 'a', 'c', '{"colour": "red"}'), 'lifecycle strict (refuse): "c" is no stage of "strict"'),
@@ -324,6 +325,22 @@ SELECT is(ARRAY(SELECT * FROM matching_codes('size', fields, at)), expected::tex
     ('{"employees": 49}'::jsonb, NULL::timestamptz, '{small,any}'), ('{"employees": 50, "sector": "city"}', '2025-01-01', '{large,small,public,any}'), ('{"employees": 99}', '2025-05-31', '{large,any}'), ('{"employees": 99}', '2025-06-01', '{large,small,any}'),
     ('{}', NULL, '{any}'), (NULL, NULL, '{any}'), ('{"employees": "49"}', NULL, '{any}'), ('{"employees": 49}', '2024-12-31', '{}')) AS t (fields, at, expected);
 SELECT is(said('rules_bea', $$SELECT string_agg(c, ' ') FROM matching_codes('size', '{"employees": 7}') AS c$$), 'small any', 'a reader may ask');
+
+--
+-- Rules at exits
+--
+
+SELECT lives_ok($$SELECT agreed($i$SELECT define_lifecycle('exits', subject_kind => 'exit'), define_stage('exits', 'a', 10), define_stage('exits', 'b', 20), define_stage('exits', 'sold', 30, 'won'), define_stage('exits', 'lost', 5, 'lost'), define_stage('exits', 'dead', 50, 'lost'),
+           define_stage('exits', 'dropped', 60, 'no_decision'), define_stage('exits', 'later', 70, 'recycled'), define_stage('exits', 'gone', 80, 'churned');
+    SELECT define_field_rule('exit', 'at ' || s, 'required', lifecycle => 'exits', at_stage => s), define_field_rule('exit', 'link ' || s, 'association', lifecycle => 'exits', at_stage => s)
+    FROM unnest('{a,b,sold,lost,dead,dropped,later,gone}'::text[]) AS s;
+    SELECT define_field_rule('exit', 'always', 'required'), define_field_rule('exit', 'in it', 'required', lifecycle => 'exits'), define_field_rule('exit', 'link always', 'association')$i$)$$, 'rules at every stage');
+-- Which of them each stage asks for: the open ones on the way to it and its own; an exit only its own.
+SELECT is((SELECT string_agg(split_part(m.rule_key, '/', 2), ', ' ORDER BY m.rule_key COLLATE "C") FROM check_move('exits', from_stage, to_stage) AS m WHERE m.rule_kind = 'field_rule'), expected, format('rules from %s to %s', coalesce(from_stage, 'nowhere'), to_stage))
+FROM (VALUES (NULL, 'a', 'always, at a, in it, link a, link always'), ('a', 'b', 'always, at a, at b, in it, link a, link always, link b'), ('b', 'a', 'always, at a, in it, link a, link always'),
+    ('b', 'sold', 'always, at a, at b, at sold, in it, link a, link always, link b, link sold'), ('b', 'lost', 'at lost, link lost'), ('a', 'lost', 'at lost, link lost'), ('b', 'dead', 'at dead, link dead'), ('b', 'dropped', 'at dropped, link dropped'),
+    ('b', 'later', 'at later, link later'), ('b', 'gone', 'at gone, link gone')) AS t (from_stage, to_stage, expected);
+SELECT is((SELECT string_agg(split_part(m.rule_key, '/', 2), ', ') FROM check_move('exits', 'b', 'lost', '{"at lost": "price"}', links => '{link lost}') AS m), NULL, 'given and linked, an exit is open');
 
 SELECT * FROM finish();
 ROLLBACK;

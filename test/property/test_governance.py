@@ -434,15 +434,9 @@ class Walk:
                      define("policy_target", policy="no segment", segment="enterprise", owner=None, target="1 hour", calendar=None)]
         elif why == "versions of an SLA have different clocks":
             items = [define("policy", **dict(i.content, stop=i.content["stop"] + ["meeting_held"])) for i in of("policy")[:1]]
-        elif why == "two names of an SLA have one mark":
-            two = [(i, o) for i in of("stage") for o in of("stage") if i.key != o.key and i.content["lifecycle"] == o.content["lifecycle"]]
-            if two:
-                a, b = rng.choice(two)
-                items = [define("policy", **dict(self.policy(p, "reply", plain=True).content, policy="both", lifecycle=a.content["lifecycle"], calendar=None,
-                                                 start=[a.content["stage"]], stop=[b.content["stage"]])), Item("stage", key=a.key, successor=b.key)]
         elif why == "an SLA goes by a stage that is not in force":
             gone = [name for i in of("policy") for name in self.model.goes_by(i)]
-            items = [Item(kind, key=key) for kind, key in rng.sample(gone, 1 if gone else 0)]
+            items = [Item(kind, key=key, successor=rng.choice((None, "inbound/mql"))) for kind, key in rng.sample(gone, 1 if gone else 0)]
         elif why == "the successor is not there":
             items = [Item("stage", key=i.key, successor="inbound/nowhere") for i in of("stage")[:1]]
         elif why == "a retired one is counted as nothing":
@@ -639,7 +633,7 @@ class Walk:
                 elif i.kind == "code" and i.defines:
                     need = [("event", object_key(i.content["code"]))] if i.content["list"] == "event" else [("code", i.key)]
                 elif i.kind == "policy" and i.defines:
-                    need = [m[0] for m in (self.model.marks_of(i, n) for n in mark_names(i.content))]
+                    need = [self.model.mark_of(i, n) for n in mark_names(i.content)]
                 for n in need:
                     if n not in marks:
                         self.complain("numbers of marks and codes", "%s %s has none" % n)
@@ -940,7 +934,7 @@ WALKS = {"twins": Walk.twins, "too late": Walk.too_late, "chain": Walk.chain, "o
          "later": Walk.later}
 REASONS = ["something later is agreed", "it refers to what is not in force", "two stages are won", "won and active exclude each other", "two stages have one place",
            "shares are more than the whole", "a metric has no owner", "something is a part of itself", "a lifecycle has no stage",
-           "an SLA has no target", "nothing tells whose target it is", "versions of an SLA have different clocks", "two names of an SLA have one mark",
+           "an SLA has no target", "nothing tells whose target it is", "versions of an SLA have different clocks",
            "an SLA goes by a stage that is not in force", "the successor is not there", "a retired one is counted as nothing"]
 
 lost, decisions, taken = 0, 0, 0
