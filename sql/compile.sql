@@ -508,7 +508,8 @@ BEGIN
     SELECT v.kind, v.key, v.successor INTO wrong
     FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.change AS c USING (change_id)
     WHERE v.successor IS NOT NULL AND upper_inf(i.recorded) AND lower(i.valid) = c.effective_at
-      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = v.kind AND t.key = v.successor))
+      -- by however many steps
+      AND EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = v.kind)
       AND counted_as(v.kind, v.key, lower(i.valid)) IS NULL
     LIMIT 1;
     IF FOUND THEN
