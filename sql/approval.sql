@@ -331,7 +331,7 @@ BEGIN
         END IF;
         IF EXISTS (
             -- what the record said of the period when this was drafted, against what it says now
-            SELECT FROM (SELECT i.version_id, range_agg(i.valid * period) FILTER (WHERE i.recorded @> item.drafted_at) AS was,
+            SELECT FROM (SELECT i.version_id, range_agg(i.valid * period) FILTER (WHERE i.recorded @> item.drafted_as_of) AS was,
                                 range_agg(i.valid * period) FILTER (WHERE upper_inf(i.recorded)) AS is
                          FROM revacct_data.validity AS i WHERE i.kind = item.kind AND i.key = item.key AND i.valid && period GROUP BY i.version_id) AS agreed
             WHERE agreed.was IS DISTINCT FROM agreed.is) THEN

@@ -131,7 +131,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _stage_number(text, text, timestamptz) IS 'The mark of a stage that was on record at an instant, retired or not.';
 
-CREATE FUNCTION _code_numbers(list text, code text, at timestamptz, known timestamptz)
+CREATE FUNCTION _code_numbers(list text, code text, at timestamptz, known timestamptz, but text[] DEFAULT '{}')
 RETURNS bigint[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, revacct, pg_temp
@@ -143,11 +143,11 @@ BEGIN
             UNION
             SELECT v.key
             FROM former AS f JOIN revacct_data.version AS v ON v.kind = 'code' AND v.successor = f.key JOIN revacct_data.validity AS i USING (version_id)
-            WHERE i.valid @> at AND i.recorded @> known
+            WHERE i.valid @> at AND i.recorded @> known AND NOT v.key = ANY (but)
         )
         SELECT n.number::bigint FROM former AS f JOIN revacct_data.numbering AS n ON n.kind = 'code' AND n.key = f.key ORDER BY 1);
 END $$;
-COMMENT ON FUNCTION _code_numbers(text, text, timestamptz, timestamptz) IS 'The numbers of a code and of the retired ones that are counted as it.';
+COMMENT ON FUNCTION _code_numbers(text, text, timestamptz, timestamptz, text[]) IS 'The numbers of a code and of the retired ones that are counted as it, but for some, and those that are counted as it through them.';
 
 CREATE FUNCTION _named_since(policy text, name text)
 RETURNS timestamptz
@@ -206,11 +206,10 @@ BEGIN
         WHERE d.policy = name AND d.start IS NOT NULL
     ), special AS MATERIALIZED (
         SELECT d.*, i.valid, (SELECT v.version_no FROM revacct_data.version AS v WHERE v.version_id = d.version_id) AS version_no,
-               code.number::bigint AS segment_no, CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, counted_at, known) END AS segment_nos, party.party_no AS owner_no
+               CASE WHEN d.segment IS NOT NULL THEN _code_numbers('segment', d.segment, counted_at, known) END AS segment_nos, party.party_no AS owner_no
         FROM revacct_data.policy_target AS d
              CROSS JOIN LATERAL (SELECT i.valid FROM revacct_data.validity AS i
                  WHERE i.version_id = d.version_id AND coalesce(i.recorded @> known, false) AND (model_at IS NULL OR i.valid @> model_at) OFFSET 0) AS i
-             LEFT JOIN revacct_data.numbering AS code ON code.kind = 'code' AND code.key = object_key('segment', d.segment)
              LEFT JOIN revacct_data.party ON party.party = d.owner
         WHERE d.policy = name
     ), step AS MATERIALIZED (
@@ -246,10 +245,10 @@ BEGIN
                  UNION ALL
                  SELECT special.target, coalesce(special.calendar, policy.calendar), special.version_no,
                         -- a retired segment counts as its successor, but while it has a target of its own
-                        CASE WHEN special.segment_no IS NOT NULL THEN ARRAY(
-                            SELECT n.no FROM unnest(special.segment_nos) AS n (no)
-                            WHERE n.no = special.segment_no OR NOT EXISTS (
-                                SELECT FROM special AS o WHERE o.segment_no = n.no AND o.owner_no IS NOT DISTINCT FROM special.owner_no AND o.valid @> piece.since)) END,
+                        CASE WHEN cardinality(special.segment_nos) = 1 THEN special.segment_nos
+                             WHEN special.segment IS NOT NULL THEN _code_numbers('segment', special.segment, counted_at, known, ARRAY(
+                                 SELECT object_key('segment', o.segment) FROM special AS o
+                                 WHERE o.segment <> special.segment AND o.owner_no IS NOT DISTINCT FROM special.owner_no AND o.valid @> piece.since)) END,
                         special.owner_no
                  FROM special WHERE special.valid @> piece.since) AS t
              LEFT JOIN calendar AS c ON c.calendar = t.calendar AND c.valid @> piece.since

@@ -101,7 +101,7 @@ CREATE TABLE revacct_data.version (
     successor text CONSTRAINT only_the_retired_have_successors CHECK (successor IS NULL OR action = 'retire'),
     replaces bigint,  -- no foreign key: pg_dump warns of tables that refer to themselves
     version_no int,
-    drafted_at timestamptz NOT NULL,
+    drafted_as_of timestamptz NOT NULL,
     UNIQUE (change_id, kind, key),
     UNIQUE (version_id, kind, key),
     UNIQUE (kind, key, version_no)
@@ -116,7 +116,7 @@ COMMENT ON COLUMN revacct_data.version.action IS 'What it says: define or retire
 COMMENT ON COLUMN revacct_data.version.successor IS 'The key of the definition that a retired one is counted as.';
 COMMENT ON COLUMN revacct_data.version.replaces IS 'The version that was in force when this one was drafted; if that is not so any more, it cannot be approved.';
 COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third… approved version of its definition; NULL unless approved.';
-COMMENT ON COLUMN revacct_data.version.drafted_at IS 'When it was drafted: what was put in force since, in its period, keeps it from being approved.';
+COMMENT ON COLUMN revacct_data.version.drafted_as_of IS 'The last decision that was on record when it was drafted: what was decided since for its period keeps it from being approved.';
 CREATE INDEX ON revacct_data.version (kind, successor) WHERE successor IS NOT NULL;
 CREATE INDEX ON revacct_data.version (kind, key);
 
@@ -467,9 +467,11 @@ BEGIN
     END IF;
     -- the later word in a draft is the one that counts
     DELETE FROM revacct_data.version AS v WHERE v.change_id = draft AND v.kind = _draft_version.kind AND v.key = _draft_version.key;
-    INSERT INTO revacct_data.version (change_id, kind, key, action, successor, replaces, drafted_at)
+    INSERT INTO revacct_data.version (change_id, kind, key, action, successor, replaces, drafted_as_of)
     VALUES (draft, kind, key, action, successor,
-            _in_force(kind, key, coalesce((SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = draft), clock_timestamp())), clock_timestamp())
+            _in_force(kind, key, coalesce((SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = draft), clock_timestamp())),
+            -- not the clock: an approval that is under way was decided before now, and cannot be seen yet
+            (SELECT coalesce(max(c.decided_at), '-infinity') FROM revacct_data.change AS c WHERE c.status = 'approved'))
     RETURNING version_id INTO number;
     RETURN number;
 END $$;

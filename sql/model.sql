@@ -795,8 +795,10 @@ BEGIN
     FROM (SELECT * FROM revacct_data.version AS o WHERE o.change_id = redraft.change ORDER BY o.version_id) AS v
     -- what has ended already cannot be ended
     WHERE v.action = 'define' OR EXISTS (
-        SELECT FROM revacct_data.version AS held
-        WHERE held.version_id = _in_force(v.kind, v.key, coalesce(redraft.effective_at, clock_timestamp())) AND held.action = 'define');
+        SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS held USING (version_id)
+        WHERE i.kind = v.kind AND i.key = v.key AND upper_inf(i.recorded) AND held.action = 'define'
+          AND (i.valid @> coalesce(redraft.effective_at, clock_timestamp())
+               OR (redraft.effective_until = 'infinity' AND lower(i.valid) > coalesce(redraft.effective_at, clock_timestamp()))));
     INSERT INTO revacct_data.calendar
     SELECT (jsonb_populate_record(d, again.id)).* FROM revacct_data.calendar AS d, _version_again(d.version_id, redraft.change, draft) AS again (id);
     INSERT INTO revacct_data.lifecycle

@@ -3,7 +3,6 @@ them, the latest having the last word over its period.  No pieces are kept and n
 
 Instants are whole microseconds, INF is for ever.  The record is known as of an instant too; INF is all that is on it.
 """
-import itertools
 from collections import namedtuple
 
 INF = float("inf")
@@ -134,11 +133,11 @@ class Model:
     # ---- what it compiles to: arguments of the kernel's functions, with keys where the database has numbers ------------
 
     @staticmethod
-    def _formers(picture, key, kind="stage"):
-        """The retired stages, or codes, that are counted as one, by however many steps."""
+    def _formers(picture, key, kind="stage", but=frozenset()):
+        """The retired stages, or codes, that are counted as one, by however many steps, though not over some of them."""
         found, grown = set(), True
         while grown:
-            more = {i.key for i in picture.values() if i.kind == kind and i.successor is not None and i.successor in found | {key}} - found - {key}
+            more = {i.key for i in picture.values() if i.kind == kind and i.successor is not None and i.successor in found | {key}} - found - {key} - but
             grown, found = bool(more), found | more
         return found
 
@@ -175,10 +174,7 @@ class Model:
 
     def last(self, name, known=INF):
         """The version of an SLA that is the last in time, and when it is in force for the last time: from, until."""
-        return self._last(("policy", object_key(name)), known)
-
-    def _last(self, name, known=INF):
-        found = None
+        name, found = ("policy", object_key(name)), None
         bounds = self.boundaries(known, name)
         for t, until in zip(bounds, bounds[1:] + [INF]):
             item = self.in_force(*name, t, known)
@@ -211,15 +207,17 @@ class Model:
             if i.kind == "policy_target" and i.defines and i.content["policy"] == name:
                 t = i.content
                 made.append(dict(common, target=t["target"], calendar=t["calendar"] or p["calendar"], version=i.version_no,
-                                 segment_codes=t["segment"] and self.segments(t["segment"], then), owner_party=t["owner"]))
+                                 segment_codes=t["segment"] and self.segments(t, picture, then), owner_party=t["owner"]))
         for m in made:
             m["calendar"] = self.calendar_at(m["calendar"], at, known) if m["calendar"] else None
         return sorted(made, key=lambda m: (m["segment_codes"] or [], m["owner_party"] or ""))
 
-    def segments(self, segment, picture):
-        """The codes that are, or are counted as, a segment."""
-        key = object_key("segment", segment)
-        return sorted({key} | self._formers(picture, key, "code"))
+    def segments(self, target, picture, then):
+        """The codes that are, or are counted as, the segment of a target, but for those with a target of their own."""
+        own = {object_key("segment", t["segment"]) for t in (i.content for i in picture.values() if i.kind == "policy_target" and i.defines)
+               if (t["policy"], t["owner"]) == (target["policy"], target["owner"]) and t["segment"]}
+        key = object_key("segment", target["segment"])
+        return sorted({key} | self._formers(then, key, "code", own))
 
     def sla_pieces(self, name, now, known=INF):
         """Every version of an SLA in its own time: [(from, until, policies)], times in which the same is in force being one."""
@@ -345,7 +343,7 @@ class Model:
                             why["the successor is not there"] = "23503"
                         if self.counted_as(*i.name, d.effective_at) is None:
                             why["a retired one is counted as nothing"] = "23514"
-            self._judge_clocks(now, why)
+            self._judge_clocks(why)
         finally:
             self.decisions.pop()
         return why
@@ -401,10 +399,9 @@ class Model:
             if any(t["segment"] and not i.content["segment"] or t["owner"] and not i.content["owner"] for t in targets):
                 why["nothing tells whose target it is"] = "22023"
 
-    def _judge_clocks(self, now, why):
+    def _judge_clocks(self, why):
         """What holds for all versions of an SLA together."""
         for name in {n for d in self.decisions for n in d.items if n[0] == "policy"}:
-            last = self._last(name)
             clocks = []
             for t in self.boundaries(of=name):
                 item = self.in_force(*name, t)
@@ -413,21 +410,8 @@ class Model:
                     clock = {k: set(c.get(k) or ()) if k in ROLES else c.get(k) for k in COMMON}
                     if clock not in clocks:
                         clocks.append(clock)
-            if clocks:
-                then = self.picture(self.counted_when(last[0].content["policy"], INF, now))
-                for t in self.boundaries():
-                    self._judge_segments(name, self.picture(t), then, why)
             if len(clocks) > 1:
                 why["versions of an SLA have different clocks"] = "22023"
-
-    def _judge_segments(self, policy, picture, then, why):
-        """Of two targets that could be in force at once, neither would go before the other."""
-        if policy not in picture or not picture[policy].defines:
-            return
-        targets = [t.content for t in picture.values() if t.kind == "policy_target" and t.defines and object_key(t.content["policy"]) == policy[1]]
-        for a, b in itertools.combinations(targets, 2):
-            if a["owner"] == b["owner"] and a["segment"] and b["segment"] and set(self.segments(a["segment"], then)) & set(self.segments(b["segment"], then)):
-                why["two targets of an SLA are for one segment"] = "22023"
 
     # ---- who has to sign -------------------------------------------------------------------------------------------
 

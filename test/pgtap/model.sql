@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(554);
+SELECT plan(557);
 
 CREATE ROLE model_ana;   -- drafts and proposes
 CREATE ROLE model_cleo;  -- signs, as the council
@@ -700,7 +700,7 @@ SELECT is(outcome($$SELECT define_sla_target('s', '1 hour', segment => 's')$$, '
 SELECT is(outcome($$SELECT define_stage('s', 'a', 1)$$, '2025-02-01', '2025-03-01', $$SELECT agreed($i$SELECT define_lifecycle('s'), define_stage('s', 'z', 9)$i$)$$), 'accepted', 'a lifecycle of which one stage ends');
 SELECT matches(outcome($$SELECT define_lifecycle('s'), retire('stage', 's/z')$$, '2025-02-01', 'infinity', $$SELECT agreed($i$SELECT define_lifecycle('s'), define_stage('s', 'z', 9)$i$)$$, $$SELECT agreed($i$SELECT define_stage('s', 'a', 1)$i$, '2025-02-01', '2025-03-01')$$),
     '^22023 .*stage', 'a lifecycle whose last stage ends before it');
-SELECT matches(outcome($$SELECT define_lifecycle('s')$$, '2025-01-01', NULL, $$SELECT agreed($i$SELECT define_lifecycle('s'), define_stage('s', 'z', 9)$i$, '2025-01-01', '2025-03-01')$$), '^(22023|55000) ', 'a lifecycle that goes on beyond its stages');
+SELECT matches(outcome($$SELECT define_lifecycle('s')$$, '2025-01-01', NULL, $$SELECT agreed($i$SELECT define_lifecycle('s'), define_stage('s', 'z', 9)$i$, '2025-01-01', '2025-03-01')$$), '^22023 ', 'a lifecycle that goes on beyond its stages');
 SELECT is(outcome($$SELECT retire('code', 'why/a'), retire('code', 'why/b')$$, '2025-03-01', NULL, $$SELECT agreed($i$SELECT define_code('why', 'a'), define_code('why', 'b'), define_transition('inbound', 'lead', 'lost', code_list => 'why')$i$)$$),
     '23503 transition "inbound/lead/lost" refers to the list "why", which has not codes all the while', 'a list that is demanded, and all its codes');
 SELECT is(outcome($$SELECT retire('code', 'why/a')$$, '2025-03-01', NULL, $$SELECT agreed($i$SELECT define_code('why', 'a'), define_code('why', 'b'), define_field_rule('lead', 'w', 'domain', code_list => 'why')$i$)$$), 'accepted', 'and all but one');
@@ -773,6 +773,10 @@ SELECT ok(strpos(sla('seg')::text, (SELECT string_agg(n, ', ') FROM unnest(ARRAY
 -- Each of both had a target until then: what was, was.
 SELECT is(outcome($$SELECT retire('code', 'segment/left', 'segment/right'), retire('policy_target', 'both/left/')$$, at, NULL, $$SELECT agreed($i$SELECT define_code('segment', 'left'), define_code('segment', 'right'),
     define_sla('both', '{created}', '{touch_out}', '8 hours', segment => '{field_set}'), define_sla_target('both', '1 hour', segment => 'left'), define_sla_target('both', '2 hours', segment => 'right')$i$)$$), 'accepted', 'a segment with a target of its own ends in another: ' || at)
+FROM unnest('{2025-01-01, 2025-06-01, 2099-01-01}'::timestamptz[]) AS at;
+SELECT is(outcome($$SELECT retire('code', 'segment/middle', 'segment/right'), retire('policy_target', 'both/middle/')$$, at, NULL, $$SELECT agreed($i$SELECT define_code('segment', 'left'), define_code('segment', 'middle'), define_code('segment', 'right'),
+    define_sla('both', '{created}', '{touch_out}', '8 hours', segment => '{field_set}'), define_sla_target('both', '1 hour', segment => 'middle'), define_sla_target('both', '2 hours', segment => 'right')$i$)$$,
+    $$SELECT agreed($i$SELECT retire('code', 'segment/left', 'segment/middle')$i$, '2025-03-01')$$), 'accepted', 'one that another is counted as: ' || at)
 FROM unnest('{2025-01-01, 2025-06-01, 2099-01-01}'::timestamptz[]) AS at;
 SELECT lives_ok($$SELECT agreed($i$SELECT define_code('segment', 'left'), define_code('segment', 'right'), define_sla('both', '{created}', '{touch_out}', '8 hours', segment => '{field_set}'), define_sla_target('both', '1 hour', segment => 'left'),
     define_sla_target('both', '2 hours', segment => 'right')$i$)$$);

@@ -267,7 +267,7 @@ class Walk:
 
     def code(self, p):
         rng = self.rng
-        list_, code = rng.choice((("segment", "enterprise"), ("segment", "a/b"), ("event", "asked"), ("event", "segment_set"), ("journey", "aware"), ("channel", "email"),
+        list_, code = rng.choice((("segment", "enterprise"), ("segment", "a/b"), ("segment", "small"), ("event", "asked"), ("event", "segment_set"), ("journey", "aware"), ("channel", "email"),
                                   ("loss_reason", "price"), ("loss_reason", "too dear"), ("loss_reason", "no budget")))
         parent = rng.choice((None, "price", "too dear", "no budget")) if list_ == "loss_reason" else None
         return define("code", list=list_, code=code, parent=parent, label=rng.choice(("one", "other")))
@@ -291,7 +291,7 @@ class Walk:
     def policy_target(self, p):
         rng = self.rng
         there = self.some(p, "policy", None)
-        segment, owner = rng.choice((("enterprise", None), ("a/b", None), (None, "ana"), (None, "sales"), ("enterprise", "ana")))
+        segment, owner = rng.choice((("enterprise", None), ("a/b", None), ("small", None), (None, "ana"), (None, "sales"), ("enterprise", "ana"), ("a/b", "ana")))
         calendar = self.some(p, "calendar", None) if rng.random() < 0.4 else None
         return define("policy_target", policy=there.content["policy"] if there else rng.choice(sorted(self.clocks)), segment=segment, owner=owner,
                       target=rng.choice(("10 minutes", "1 hour", "6 hours")), calendar=calendar and calendar.content["calendar"])
@@ -338,7 +338,8 @@ class Walk:
         """All that hangs together, at once."""
         rng = self.rng
         items = [self.calendar({}, n) for n in self.calendars] + [define("code", list=a, code=b, parent=None, label=b) for a, b in (
-            ("segment", "enterprise"), ("segment", "a/b"), ("event", "asked"), ("event", "segment_set"), ("journey", "aware"), ("channel", "email"), ("loss_reason", "price"))]
+            ("segment", "enterprise"), ("segment", "a/b"), ("segment", "small"), ("event", "asked"), ("event", "segment_set"), ("journey", "aware"), ("channel", "email"),
+            ("loss_reason", "price"))]
         p = {i.name: i for i in items}
         for n in self.lifecycles:
             items.append(self.lifecycle(p, n))
@@ -514,7 +515,7 @@ class Walk:
         c.items.pop((kind, key), None)
 
     def when_drafted(self, c):
-        c.drafted = {(kind, key): common.time_of(t) for kind, key, t in desk.rows("SELECT kind, key, drafted_at FROM revacct_data.version WHERE change_id = %d" % c.number)}
+        c.drafted = {(kind, key): common.time_of(t if t != '-infinity' else '1000-01-01 00:00:00+00') for kind, key, t in desk.rows("SELECT kind, key, drafted_as_of FROM revacct_data.version WHERE change_id = %d" % c.number)}
 
     def propose(self, c, user):
         if LEVELS[LOGINS[user]] not in ("steward", "council"):
@@ -767,12 +768,12 @@ class Walk:
         when = desk.now() if at is None else at
         rows = self.attempt("SELECT redraft(%d, %s, %s, %s)" % (c.number, moment(at), moment(until), literal(retroactive)), user, {"00000"}, "a draft")
         again = Change(int(rows[0][0]), user, at, until, retroactive)
+        retirable = self.model.retirable(when, until == INF)
         for name, i in c.items.items():
             # what has ended cannot be ended
-            held = self.model.in_force(*name, when)
-            if i.defines or held is not None and held.defines:
+            if i.defines or name in retirable:
                 again.items[name] = Item(i.kind, i.content, i.key, i.successor)
-                again.replaces[name] = held
+                again.replaces[name] = self.model.in_force(*name, when)
         self.when_drafted(again)
         self.open.append(again)
         self.propose(again, user)
@@ -825,12 +826,21 @@ class Walk:
         self.push(early)
 
     def merge(self):
-        """A segment is counted as another, and the target that was for it ends; then what an SLA says of the other is for both."""
-        at = self.rng.choice(self.past + self.future[:6])
-        there = self.model.retirable(at, True)
-        items = [Item(i.kind, key=i.key) for i in there.values() if i.kind == "policy_target" and i.content["segment"] == "a/b"]
-        if all(("code", object_key("segment", s)) in there for s in ("a/b", "enterprise")):
-            self.push(self.new_change(items + [Item("code", key=object_key("segment", "a/b"), successor="segment/enterprise")], (at, INF, True)))
+        """Segments are counted as others, by one step or two, and the targets that were for them end; until then each has its own."""
+        rng = self.rng
+        at, late = sorted(rng.choice(self.past + self.future[:6]) for _ in range(2))
+        p = self.model.picture(at)
+        names = ["a/b", "small", "enterprise"]
+        rng.shuffle(names)
+        there = [i for i in p.values() if i.kind == "policy" and i.defines]
+        if there:
+            of = rng.choice(there).content["policy"]
+            self.push(self.new_change([define("policy_target", policy=of, segment=n, owner=None, target="1 hour", calendar=None) for n in names[rng.randrange(2):]], (at, INF, True)))
+        for name, to, when in ((names[0], names[1], rng.choice((at, late))), (names[1], names[2], late)):
+            there = self.model.retirable(when, True)
+            items = [Item(i.kind, key=i.key) for i in there.values() if i.kind == "policy_target" and i.content["segment"] == name]
+            if all(("code", object_key("segment", s)) in there for s in (name, to)):
+                self.push(self.new_change(items + [Item("code", key=object_key("segment", name), successor=object_key("segment", to))], (when, INF, True)))
 
     def later(self):
         """The end of something that is yet to begin, with its parts, which begin later still."""
@@ -841,6 +851,12 @@ class Walk:
         for until in (None, INF):
             last = self.new_change([Item("lifecycle", key="later")], (a, until, False))
         self.push(last)
+        there = [i for i in self.model.picture(desk.now()).values() if i.kind == "calendar" and i.defines]
+        if there:
+            of = self.rng.choice(there)
+            self.push(self.new_change([self.owner({}, of, self.rng.choice(("dan", "ben", "sales")))], (b, INF, False)))
+            self.push(self.new_change([self.owner({}, of, "eva")], (c, INF, False)))
+            self.push(self.new_change([Item("responsibility", key=self.owner({}, of, "eva").key)], (a, INF, False)))
         self.redraft(last, (a, INF, False))     # it has ended, or else is not drafted again: either way this says nothing
 
     def chain(self):
@@ -900,7 +916,7 @@ class Walk:
         """A change whose time passes before all have signed."""
         soon = desk.now() + SECOND // 4
         at, until = self.rng.choice(((soon, INF), (None, soon)))
-        c = self.draft(PEOPLE["ana"], at, until, False, [self.code({})])
+        c = self.draft(PEOPLE["ana"], at, until, False, [define("code", list="channel", code="too late %d" % len(self.open), parent=None, label="x")])
         if c is not None and self.propose(c, PEOPLE["ana"]):
             while desk.now() <= soon:
                 time.sleep(0.05)
