@@ -1,8 +1,8 @@
 --
 -- compile.sql: from approved definitions to the kernel's values, and the checks of a change that is to come into force.
 --
--- A value depends on the rows in force at model_at, as they were on record at known_at, and on nothing else: so it is the same
--- on every server that holds them. compiled.c keeps what a call site compiled as long as nothing can have changed.
+-- A value depends on the rows, model_at and known_at, whose defaults are now, and on nothing else: so it is the same on every
+-- server that holds them. compiled.c keeps what a call site compiled as long as nothing can have changed.
 --
 
 -- The stages of a lifecycle with their marks: a stage has its own, and those of the retired stages that are counted as it.
@@ -268,7 +268,8 @@ BEGIN
     SELECT sla(array_agg(sla(
                name, start => t.start, stop => t.stop, pause => t.pause, resume => t.resume, reset => t.reset, cancel => t.cancel,
                segment => t.segment, owner => t.owner, promise => t.promise, marks => numbers, target => t.target,
-               calendar => CASE WHEN t.calendar IS NOT NULL AND t.hours IS NULL THEN _business_calendar(t.calendar, t.since, known_at) ELSE t.hours END, warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
+               calendar => CASE WHEN t.calendar IS NOT NULL AND t.hours IS NULL THEN _business_calendar(t.calendar, t.since, known_at) ELSE t.hours END,
+               warnings => t.warnings, escalations => t.steps, version => t.version_no::text, valid => period.valid,
                segments => t.segment_nos, owners => CASE WHEN t.owner_no IS NOT NULL THEN ARRAY[t.owner_no] END,
                reopen => t.reopen, change => t.on_change, phases => t.phases, max_clocks => t.max_clocks, beyond => t.beyond)))
     INTO agreed
@@ -432,44 +433,43 @@ RETURN '{created, stage_entered, field_set, assigned, offered, accepted, rejecte
 COMMENT ON FUNCTION _known_events() IS 'The kinds of events that everybody knows. Others are codes of the list event.';
 
 CREATE VIEW revacct_data.reference AS
-    SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key, false AS may_be_counted_as_another FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.stage
-    UNION ALL SELECT version_id, 'code', revacct.object_key('journey', journey_place), false FROM revacct_data.stage WHERE journey_place IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, from_stage), false FROM revacct_data.transition WHERE from_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.transition
-    UNION ALL SELECT version_id, 'code', revacct.object_key(list, parent), false FROM revacct_data.code WHERE parent IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.field_rule WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage), false FROM revacct_data.field_rule WHERE at_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar), false FROM revacct_data.policy WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.policy WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.policy WHERE to_stage IS NOT NULL
+    SELECT version_id, 'calendar' AS kind, revacct.object_key(calendar) AS key FROM revacct_data.lifecycle WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.stage
+    UNION ALL SELECT version_id, 'code', revacct.object_key('journey', journey_place) FROM revacct_data.stage WHERE journey_place IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, from_stage) FROM revacct_data.transition WHERE from_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.transition
+    UNION ALL SELECT version_id, 'code', revacct.object_key(list, parent) FROM revacct_data.code WHERE parent IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.field_rule WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.field_rule WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.policy WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.policy WHERE to_stage IS NOT NULL
     UNION ALL
-    SELECT p.version_id, 'code', revacct.object_key('event', m.name), false
+    SELECT p.version_id, 'code', revacct.object_key('event', m.name)
     FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
     WHERE m.name <> ALL (revacct._known_events())
       AND revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NULL
-    UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind), false FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
+    UNION ALL SELECT version_id, 'code', revacct.object_key('event', trigger_kind) FROM revacct_data.transition WHERE trigger_kind <> ALL (revacct._known_events())
     UNION ALL
-    SELECT p.version_id, 'stage', revacct.object_key(p.lifecycle, m.name), false
+    SELECT p.version_id, 'stage', revacct.object_key(p.lifecycle, m.name)
     FROM revacct_data.policy AS p, unnest(revacct._mark_names(p)) AS m (name)
     WHERE revacct._stage_number(p.lifecycle, m.name, revacct._named_since(p.policy, m.name)) IS NOT NULL
-    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy), false FROM revacct_data.policy_target
-    UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment), false FROM revacct_data.policy_target WHERE segment IS NOT NULL
-    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar), false FROM revacct_data.policy_target WHERE calendar IS NOT NULL
-    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy), false FROM revacct_data.policy_step
-    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle), false FROM revacct_data.metric WHERE lifecycle IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage), false FROM revacct_data.metric WHERE at_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage), false FROM revacct_data.metric WHERE to_stage IS NOT NULL
-    UNION ALL SELECT version_id, 'metric', revacct.object_key(metric), false FROM revacct_data.target
-    UNION ALL SELECT version_id, 'program', revacct.object_key(parent), false FROM revacct_data.program WHERE parent IS NOT NULL
-    UNION ALL SELECT p.version_id, 'code', revacct.object_key(c.list, c.code), false FROM revacct_data.program AS p, jsonb_each_text(p.codes) AS c (list, code)
-    UNION ALL SELECT version_id, object_kind, object, false FROM revacct_data.responsibility WHERE object_kind NOT IN ('party', 'code_list', 'field', 'account')
-    UNION ALL SELECT version_id, kind, successor, true FROM revacct_data.version WHERE successor IS NOT NULL;
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_target
+    UNION ALL SELECT version_id, 'code', revacct.object_key('segment', segment) FROM revacct_data.policy_target WHERE segment IS NOT NULL
+    UNION ALL SELECT version_id, 'calendar', revacct.object_key(calendar) FROM revacct_data.policy_target WHERE calendar IS NOT NULL
+    UNION ALL SELECT version_id, 'policy', revacct.object_key(policy) FROM revacct_data.policy_step
+    UNION ALL SELECT version_id, 'lifecycle', revacct.object_key(lifecycle) FROM revacct_data.metric WHERE lifecycle IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, at_stage) FROM revacct_data.metric WHERE at_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'stage', revacct.object_key(lifecycle, to_stage) FROM revacct_data.metric WHERE to_stage IS NOT NULL
+    UNION ALL SELECT version_id, 'metric', revacct.object_key(metric) FROM revacct_data.target
+    UNION ALL SELECT version_id, 'program', revacct.object_key(parent) FROM revacct_data.program WHERE parent IS NOT NULL
+    UNION ALL SELECT p.version_id, 'code', revacct.object_key(c.list, c.code) FROM revacct_data.program AS p, jsonb_each_text(p.codes) AS c (list, code)
+    UNION ALL SELECT version_id, object_kind, object FROM revacct_data.responsibility WHERE object_kind NOT IN ('party', 'code_list', 'field', 'account')
+    UNION ALL SELECT version_id, kind, successor FROM revacct_data.version WHERE successor IS NOT NULL;
 COMMENT ON VIEW revacct_data.reference IS 'Which version refers to which definition, which must be in force all the while.';
 COMMENT ON COLUMN revacct_data.reference.version_id IS 'The version.';
 COMMENT ON COLUMN revacct_data.reference.kind IS 'The kind of what it refers to.';
 COMMENT ON COLUMN revacct_data.reference.key IS 'The key of what it refers to.';
-COMMENT ON COLUMN revacct_data.reference.may_be_counted_as_another IS 'Whether it may be retired, if it is counted as another.';
 
 CREATE FUNCTION _check_change(change bigint)
 RETURNS void
@@ -496,7 +496,7 @@ BEGIN
             SELECT CASE WHEN v.action = 'retire' THEN range_agg(o.valid) @> lower(i.valid) ELSE range_agg(o.valid) @> i.valid END
             FROM revacct_data.validity AS o JOIN revacct_data.version AS ov USING (version_id)
             WHERE o.kind = r.kind AND o.key = r.key AND upper_inf(o.recorded)
-              AND (ov.action = 'define' OR (r.may_be_counted_as_another AND ov.successor IS NOT NULL))), false)
+              AND (ov.action = 'define' OR (v.action = 'retire' AND ov.successor IS NOT NULL))), false)
     ORDER BY 1, 2, 3, 4 LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION '% "%" refers to % "%", which is not in force all the while', wrong.kind, wrong.key, wrong.of_kind, wrong.of_key
