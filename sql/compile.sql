@@ -155,6 +155,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 BEGIN
+    -- The names are those of _mark_names(), which called for each version would make an SLA a third slower to compile.
     RETURN (
         SELECT min(lower(i.recorded))
         FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
