@@ -383,7 +383,8 @@ BEGIN
     END IF;
     SELECT n.number INTO number
     FROM revacct_data.numbering AS n
-    WHERE (n.kind = 'stage' AND n.key = object_key(lifecycle, name)) OR (n.kind = 'event' AND n.key = object_key(name))
+    WHERE (n.kind = 'stage' AND n.key = object_key(lifecycle, name) AND EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = n.kind AND i.key = n.key))
+       OR (n.kind = 'event' AND n.key = object_key(name))
     ORDER BY n.kind DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no stage "%" of lifecycle "%", and no such kind of event', name, coalesce(lifecycle, 'NULL')
@@ -430,7 +431,7 @@ RETURNS text[]
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 RETURN '{created, stage_entered, field_set, assigned, offered, accepted, rejected, expired, touch_out, touch_in, auto_reply, meeting_set, meeting_held,
           meeting_no_show, disposition_set, recycled, reopened, merged, paused, resumed, escalated, feedback, asset_used, asset_shared, training_done, coached,
-          tool_used, service_opened, service_closed, survey, referral, exposed, override}'::text[];
+          tool_used, service_opened, service_closed, survey, referral, exposed, override, segment_set, lead_source_set}'::text[];
 COMMENT ON FUNCTION _known_events() IS 'The kinds of events that everybody knows. Others are codes of the list event.';
 
 CREATE VIEW revacct_data.reference AS

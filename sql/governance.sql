@@ -16,6 +16,12 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION object_key(text[]) IS
 'The key of a definition: its names, joined by slashes; a slash in a name is written \/. The key of stage mql in lifecycle inbound is inbound/mql.';
 
+CREATE FUNCTION _key_names(key text)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'revacct_key_names'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _key_names(text) IS 'The names that object_key() joined.';
+
 -- Who may do what
 
 CREATE TABLE revacct_data.access (
@@ -190,6 +196,13 @@ BEGIN
     IF TG_WHEN = 'AFTER' THEN
         IF current_setting('revacct.restoring', true) = 'on' THEN
             PERFORM set_config('session_replication_role', 'origin', true), set_config('revacct.restoring', 'off', true);
+        ELSIF is_copy AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+            -- where rows have no guard of their own
+            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', TG_RELID::regclass) INTO is_empty;
+            IF NOT is_empty THEN
+                RAISE EXCEPTION 'COPY into table "%" is not how facts are recorded', TG_TABLE_NAME
+                    USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use load() and the functions record_….';
+            END IF;
         END IF;
         RETURN NULL;
     END IF;

@@ -87,6 +87,38 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_da
 CREATE TRIGGER guard_rows BEFORE INSERT ON revacct_data.override FOR EACH ROW EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.override FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 ALTER TABLE revacct_data.override ENABLE ALWAYS TRIGGER guard_end;
+-- Facts come by the million: their rows are not looked at one by one. Whoever may copy into a table that is not empty is a superuser.
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.source FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.source FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.source ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.load FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.load FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.load ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.pending_load FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.pending_load FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.pending_load ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.pending_subject FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.pending_subject FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.pending_subject ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.subject FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.subject FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.subject ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.subject_link FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.subject_link FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.subject_link ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.event FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.correction FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.correction FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.correction ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.money FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.money FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.money ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.commitment FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.commitment FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.commitment ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.rejected FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.rejected FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.rejected ENABLE ALWAYS TRIGGER guard_end;
 
 -- All rows are the user's own: nothing is shipped.
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.access', '');
@@ -110,6 +142,16 @@ SELECT pg_catalog.pg_extension_config_dump('revacct_data.target', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.program', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.responsibility', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.override', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.source', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.load', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.subject', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.subject_link', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.correction', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.money', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.commitment', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.rejected', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.load_load_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.subject_subject_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.change_change_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.version_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.override_override_id_seq', '');
@@ -121,9 +163,11 @@ GRANT SELECT ON ALL TABLES IN SCHEMA revacct_data TO @extowner@ WITH GRANT OPTIO
 GRANT INSERT, UPDATE, DELETE ON
     revacct_data.access, revacct_data.party, revacct_data.change, revacct_data.version, revacct_data.validity, revacct_data.signoff, revacct_data.numbering,
     revacct_data.calendar, revacct_data.lifecycle, revacct_data.stage, revacct_data.transition, revacct_data.code, revacct_data.field_rule, revacct_data.policy,
-    revacct_data.policy_target, revacct_data.policy_step, revacct_data.metric, revacct_data.target, revacct_data.program, revacct_data.responsibility, revacct_data.override
+    revacct_data.policy_target, revacct_data.policy_step, revacct_data.metric, revacct_data.target, revacct_data.program, revacct_data.responsibility, revacct_data.override,
+    revacct_data.source, revacct_data.load, revacct_data.pending_load, revacct_data.pending_subject, revacct_data.subject, revacct_data.subject_link, revacct_data.correction, revacct_data.money, revacct_data.commitment, revacct_data.rejected
 TO @extowner@;
-GRANT SELECT, UPDATE ON SEQUENCE revacct_data.change_change_id_seq, revacct_data.version_version_id_seq, revacct_data.override_override_id_seq TO @extowner@;
+GRANT SELECT, UPDATE ON SEQUENCE revacct_data.change_change_id_seq, revacct_data.version_version_id_seq, revacct_data.override_override_id_seq, revacct_data.load_load_id_seq,
+    revacct_data.subject_subject_id_seq TO @extowner@;
 
 REVOKE EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) TO @extowner@;
@@ -131,4 +175,7 @@ GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regro
 -- What only the functions that govern call. They run as their owner.
 REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
     _my_draft(bigint), _draft_version(bigint, text, text, text, text),
-    _retire(bigint, text, text, text, timestamptz, boolean) FROM PUBLIC;
+    _retire(bigint, text, text, text, timestamptz, boolean), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
+    _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
+    _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
+    _demand_taken(text, text) FROM PUBLIC;

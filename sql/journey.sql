@@ -111,12 +111,47 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5;
 COMMENT ON FUNCTION entered(journey, lifecycle, text) IS
 'When the subject first entered a stage of the lifecycle; NULL if it never did. An unknown stage is an error (22023).';
 
+CREATE FUNCTION entered(journey, lifecycle lifecycle)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'revacct_lifecycle_entered_any'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5;
+COMMENT ON FUNCTION entered(journey, lifecycle) IS
+'When the subject first entered any stage of the lifecycle; NULL if it never did.';
+
 CREATE FUNCTION current_stage(journey, lifecycle lifecycle, at timestamptz)
 RETURNS text
 AS 'MODULE_PATHNAME', 'revacct_lifecycle_current_stage'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5;
 COMMENT ON FUNCTION current_stage(journey, lifecycle, timestamptz) IS
 'The stage a subject is in at an instant: that of its last stage mark at or before it, the last in stage order of tied ones; NULL before the first.';
+
+CREATE FUNCTION merge(journey, journey)
+RETURNS journey
+AS 'MODULE_PATHNAME', 'revacct_journey_merge'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION merge(journey, journey) IS
+'All marks of two journeys of one subject, identical ones once: what rollup() makes of them.';
+
+CREATE FUNCTION _first_value(journey, marks int[])
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'revacct_journey_first_value'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _first_value(journey, int[]) IS
+'The value of the first mark that is one of these; NULL when there is none, or it has no value.';
+
+CREATE FUNCTION _last_value(journey, marks int[])
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'revacct_journey_last_value'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _last_value(journey, int[]) IS
+'The value of the last mark that is one of these; NULL when there is none, or it has no value.';
+
+CREATE FUNCTION _last_mark(journey, marks int[])
+RETURNS int
+AS 'MODULE_PATHNAME', 'revacct_journey_last_mark'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _last_mark(journey, int[]) IS
+'The last mark that is one of these; NULL when there is none.';
 
 -- Comparison: journeys can be grouped, joined and sorted; the order has no meaning of its own
 

@@ -29,3 +29,131 @@ BEGIN ATOMIC
     ORDER BY wanted.no, a.attnum LIMIT 1;
 END;
 COMMENT ON FUNCTION _landed_column(regclass, text[]) IS 'The first column of a relation that has one of these names, whatever its case and underscores and a __c at its end, quoted; NULL: none.';
+
+CREATE FUNCTION _fact_columns(fact text)
+RETURNS TABLE (name text, type regtype, is_needed boolean)
+LANGUAGE SQL IMMUTABLE
+BEGIN ATOMIC
+    SELECT c.name, c.type::regtype, c.is_needed
+    FROM (VALUES
+        ('event', 'subject_kind', 'text', true), ('event', 'subject_key', 'text', true), ('event', 'event', 'text', true), ('event', 'occurred_at', 'timestamptz', true),
+        ('event', 'source_key', 'text', true), ('event', 'lifecycle', 'text', false), ('event', 'stage', 'text', false), ('event', 'field', 'text', false), ('event', 'code', 'text', false),
+        ('event', 'code_list', 'text', false), ('event', 'party', 'text', false), ('event', 'actor', 'text', false), ('event', 'amount', 'numeric', false), ('event', 'currency', 'text', false),
+        ('event', 'program', 'text', false), ('event', 'seq', 'bigint', false), ('event', 'value', 'bigint', false), ('event', 'corrects', 'text', false), ('event', 'details', 'jsonb', false),
+        ('link', 'from_source', 'text', false), ('link', 'from_kind', 'text', true), ('link', 'from_key', 'text', true), ('link', 'to_source', 'text', false), ('link', 'to_kind', 'text', true),
+        ('link', 'to_key', 'text', true), ('link', 'role', 'text', true), ('link', 'valid_from', 'timestamptz', false), ('link', 'valid_until', 'timestamptz', false),
+        ('link', 'share', 'numeric', false), ('link', 'source_key', 'text', false),
+        ('money', 'source_key', 'text', true), ('money', 'kind', 'text', true), ('money', 'subject_kind', 'text', false), ('money', 'subject_key', 'text', false), ('money', 'program', 'text', false),
+        ('money', 'party', 'text', false), ('money', 'starts_on', 'date', true), ('money', 'ends_on', 'date', false), ('money', 'amount', 'numeric', true), ('money', 'currency', 'text', true),
+        ('money', 'corrects', 'text', false),
+        ('commitment', 'source_key', 'text', true), ('commitment', 'kind', 'text', true), ('commitment', 'subject_kind', 'text', false), ('commitment', 'subject_key', 'text', false),
+        ('commitment', 'from_party', 'text', false), ('commitment', 'to_party', 'text', false), ('commitment', 'promised', 'text', false), ('commitment', 'amount', 'numeric', false),
+        ('commitment', 'due_at', 'timestamptz', false), ('commitment', 'delivered_at', 'timestamptz', false), ('commitment', 'outcome', 'text', false),
+        ('commitment', 'verified_by', 'text', false), ('commitment', 'metric', 'text', false), ('commitment', 'corrects', 'text', false)) AS c (fact, name, type, is_needed)
+    WHERE c.fact = _fact_columns.fact;
+END;
+COMMENT ON FUNCTION _fact_columns(text) IS 'The columns in which a relation tells facts of a kind (event, link, money or commitment), their types, and whether they must be there.';
+
+CREATE FUNCTION _check_mapping(fact text, relation regclass)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    bad record;
+BEGIN
+    IF relation IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT c.name INTO bad
+    FROM _fact_columns(fact) AS c
+    WHERE c.is_needed AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'relation "%" has no column %', relation, bad.name
+            USING ERRCODE = 'undefined_column',
+                  DETAIL = format('A relation of %s facts has the columns %s.', fact, (SELECT string_agg(c.name || CASE WHEN c.is_needed THEN '' ELSE ' (optional)' END, ', ') FROM _fact_columns(fact) AS c)),
+                  HINT = 'Make a view that names them so: suggest_mapping() writes a first one.';
+    END IF;
+    -- A time without a zone would be read in the zone of whoever loads.
+    SELECT a.attname, a.atttypid::regtype AS type INTO bad
+    FROM _fact_columns(fact) AS c JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.name AND NOT a.attisdropped
+    WHERE (c.type = 'timestamptz'::regtype AND a.atttypid <> 'timestamptz'::regtype) OR (c.type IN ('numeric'::regtype, 'bigint'::regtype, 'date'::regtype) AND a.atttypid = 'text'::regtype)
+       OR (c.type = 'jsonb'::regtype AND a.atttypid <> 'jsonb'::regtype) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'column % of relation "%" is of type %', bad.attname, relation, bad.type
+            USING ERRCODE = 'datatype_mismatch', DETAIL = format('It is to be %s.', (SELECT c.type FROM _fact_columns(fact) AS c WHERE c.name = bad.attname)),
+                  HINT = CASE WHEN bad.type IN ('timestamp'::regtype, 'date'::regtype) THEN format('Say in which time zone: (%I::timestamp AT TIME ZONE ''UTC'') AS %I.', bad.attname, bad.attname)
+                              ELSE 'Cast it in a view.' END;
+    END IF;
+    RETURN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = relation);
+END $$;
+COMMENT ON FUNCTION _check_mapping(text, regclass) IS
+'Can a relation be read as facts of a kind? Returns its full name.
+Errors: undefined_column (42703), datatype_mismatch (42804).';
+
+CREATE FUNCTION map_source(
+    source text, events regclass DEFAULT NULL, links regclass DEFAULT NULL, money regclass DEFAULT NULL, commitments regclass DEFAULT NULL, priority int DEFAULT 100)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'map sources'), _source_number(source);
+    UPDATE revacct_data.source AS s
+    SET events = _check_mapping('event', map_source.events), links = _check_mapping('link', map_source.links), money = _check_mapping('money', map_source.money),
+        commitments = _check_mapping('commitment', map_source.commitments), priority = map_source.priority, mapped_by = session_user, mapped_at = clock_timestamp()
+    WHERE s.source = map_source.source;
+END $$;
+COMMENT ON FUNCTION map_source(text, regclass, regclass, regclass, regclass, int) IS
+'Says in which relations (tables, views) load() finds the facts of a source, as in map_source(''crm'', events => ''crm.events''). Which columns they must have, an error tells, and docs/facts.md. priority: whom to believe when sources differ and no rule on the field says; the lowest number. Mapping again replaces it. For loaders, stewards and the council.
+Errors: undefined_column (42703), datatype_mismatch (42804), insufficient_privilege (42501).';
+
+CREATE FUNCTION _mapped(source text)
+RETURNS TABLE (fact text, relation text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source = _mapped.source AND num_nonnulls(s.events, s.links, s.money, s.commitments) > 0) THEN
+        RAISE EXCEPTION 'source "%" is not mapped', _mapped.source
+            USING ERRCODE = 'undefined_object',
+                  DETAIL = format('Mapped are: %s.', coalesce((SELECT string_agg(s.source, ', ' ORDER BY s.source) FROM revacct_data.source AS s WHERE num_nonnulls(s.events, s.links, s.money, s.commitments) > 0), 'none')),
+                  HINT = 'Map it: map_salesforce(), map_hubspot(), map_zendesk(), map_odoo(), or map_source() for any other.';
+    END IF;
+    RETURN QUERY
+    SELECT f.fact, f.relation
+    FROM revacct_data.source AS s, LATERAL (VALUES (1, 'event', s.events), (2, 'link', s.links), (3, 'money', s.money), (4, 'commitment', s.commitments)) AS f (no, fact, relation)
+    WHERE s.source = _mapped.source AND f.relation IS NOT NULL ORDER BY f.no;
+END $$;
+COMMENT ON FUNCTION _mapped(text) IS 'The relations of a source. Runs with its owner''s rights: loaders have none on the tables.';
+
+CREATE FUNCTION load(source text)
+RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    mapped record;
+    columns text;
+BEGIN
+    FOR mapped IN SELECT m.fact, m.relation FROM _mapped(source) AS m LOOP
+        IF to_regclass(mapped.relation) IS NULL THEN
+            RAISE EXCEPTION 'relation % does not exist', mapped.relation
+                USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', source), HINT = 'Make it again, or map the source anew.';
+        END IF;
+        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact);
+        SELECT string_agg(quote_ident(c.name), ', ') INTO columns
+        FROM _fact_columns(mapped.fact) AS c
+        WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = mapped.relation::regclass AND a.attname = c.name AND NOT a.attisdropped);
+        -- with the rights of whoever loads: the owner's are not for views of others
+        EXECUTE format('INSERT INTO pg_temp.revacct_incoming_%s (%s) SELECT %s FROM %s', mapped.fact, columns, columns, mapped.relation::regclass);
+        fact := mapped.fact;
+        SELECT t.read, t.loaded, t.known, t.rejected INTO rows_read, loaded, known, rejected FROM _take_in(source, mapped.fact, true) AS t;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION load(text) IS
+'Reads the mapped relations of a source, with the rights of the caller, and records what is new, a row for each kind of fact: rows_read; loaded; known, which were on record already and change nothing; rejected, which are set aside with the reason in the view rejected_facts. Nothing is loaded twice. For loaders, stewards and the council.
+Errors: undefined_object (42704), undefined_table (42P01), undefined_column (42703), insufficient_privilege (42501), invalid_transaction_state (25000).';

@@ -15,6 +15,7 @@
 #include "lib/qunique.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 #define TYPE_NAME "journey"
@@ -61,6 +62,10 @@ PG_FUNCTION_INFO_V1(revacct_journey_marks);
 PG_FUNCTION_INFO_V1(revacct_journey_mark_count);
 PG_FUNCTION_INFO_V1(revacct_journey_first_at);
 PG_FUNCTION_INFO_V1(revacct_journey_last_at);
+PG_FUNCTION_INFO_V1(revacct_journey_merge);
+PG_FUNCTION_INFO_V1(revacct_journey_first_value);
+PG_FUNCTION_INFO_V1(revacct_journey_last_value);
+PG_FUNCTION_INFO_V1(revacct_journey_last_mark);
 PG_FUNCTION_INFO_V1(revacct_journey_cmp);
 PG_FUNCTION_INFO_V1(revacct_journey_eq);
 PG_FUNCTION_INFO_V1(revacct_journey_ne);
@@ -887,6 +892,79 @@ revacct_journey_last_at(PG_FUNCTION_ARGS)
 	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 
 	PG_RETURN_TIMESTAMPTZ(marks[count - 1].at);
+}
+
+/* merge(journey, journey): all marks of both, identical ones once. */
+Datum
+revacct_journey_merge(PG_FUNCTION_ARGS)
+{
+	int	  count;
+	int	  added;
+	Mark *marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+	Mark *more = journey_as_marks(PG_GETARG_DATUM(1), &added);
+
+	marks = repalloc_huge(marks, (Size) (count + added) * sizeof(Mark));
+	memcpy(marks + count, more, added * sizeof(Mark));
+	return marks_as_journey(marks, sort_marks(marks, count + added));
+}
+
+/*
+ * The first or the last mark of a journey that is one of an array; NULL if there is none. What is first and last is
+ * decided by the total order, tied marks and all, so that it is the same everywhere.
+ */
+static const Mark *
+find_mark(FunctionCallInfo fcinfo, bool last)
+{
+	ArrayType	*array = PG_GETARG_ARRAYTYPE_P(1);
+	int			 wanted_count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	const int32 *wanted = (const int32 *) ARR_DATA_PTR(array);
+	int			 count;
+	const Mark	*marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
+
+	if (array_contains_nulls(array))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("marks must not be null"));
+	for (int i = 0; i < count; i++)
+	{
+		const Mark *mark = &marks[last ? count - 1 - i : i];
+
+		for (int m = 0; m < wanted_count; m++)
+			if (mark->mark == wanted[m])
+				return mark;
+	}
+	return NULL;
+}
+
+/* The value of the first mark that is one of an array. */
+Datum
+revacct_journey_first_value(PG_FUNCTION_ARGS)
+{
+	const Mark *mark = find_mark(fcinfo, false);
+
+	if (mark == NULL || !mark->has_value)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(mark->value);
+}
+
+/* The value of the last mark that is one of an array. */
+Datum
+revacct_journey_last_value(PG_FUNCTION_ARGS)
+{
+	const Mark *mark = find_mark(fcinfo, true);
+
+	if (mark == NULL || !mark->has_value)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(mark->value);
+}
+
+/* The last mark that is one of an array. */
+Datum
+revacct_journey_last_mark(PG_FUNCTION_ARGS)
+{
+	const Mark *mark = find_mark(fcinfo, true);
+
+	if (mark == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(mark->mark);
 }
 
 /*

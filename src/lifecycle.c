@@ -60,6 +60,7 @@ PG_FUNCTION_INFO_V1(revacct_lifecycle_out);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_recv);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_mark);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_entered);
+PG_FUNCTION_INFO_V1(revacct_lifecycle_entered_any);
 PG_FUNCTION_INFO_V1(revacct_lifecycle_current_stage);
 
 /* Refuse a lifecycle; hint may be NULL. */
@@ -1109,6 +1110,20 @@ revacct_lifecycle_entered(PG_FUNCTION_ARGS)
 		for (int m = 0; m < stage->mark_count; m++)
 			if (history->mark[i] == stage->marks[m])
 				PG_RETURN_TIMESTAMPTZ(history->at[i]);
+	PG_RETURN_NULL();
+}
+
+/* entered(journey, lifecycle): the first mark of any stage of the lifecycle. */
+Datum
+revacct_lifecycle_entered_any(PG_FUNCTION_ARGS)
+{
+	Lifecycle *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
+	History	  *history = &call_cache(fcinfo)->history;
+
+	read_history(history, PG_GETARG_DATUM(0));
+	for (int i = 0; i < history->count; i++)
+		if (stage_of_mark(lifecycle, history->mark[i]) >= 0)
+			PG_RETURN_TIMESTAMPTZ(history->at[i]);
 	PG_RETURN_NULL();
 }
 

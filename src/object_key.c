@@ -44,3 +44,38 @@ revacct_object_key(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(key.data, key.len));
 }
+
+/* _key_names(key text): the names that object_key() joined. */
+PG_FUNCTION_INFO_V1(revacct_key_names);
+Datum
+revacct_key_names(PG_FUNCTION_ARGS)
+{
+	text			*key = PG_GETARG_TEXT_PP(0);
+	const char		*c = VARDATA_ANY(key);
+	const char		*end = c + VARSIZE_ANY_EXHDR(key);
+	ArrayBuildState *names = NULL;
+	StringInfoData	 name;
+
+	initStringInfo(&name);
+	for (;; c++)
+	{
+		if (c == end || *c == '/')
+		{
+			names = accumArrayResult(names,
+									 PointerGetDatum(cstring_to_text_with_len(name.data, name.len)),
+									 false,
+									 TEXTOID,
+									 CurrentMemoryContext);
+			resetStringInfo(&name);
+			if (c == end)
+				break;
+		}
+		else
+		{
+			if (*c == '\\' && c + 1 < end)
+				c++;
+			appendStringInfoChar(&name, *c);
+		}
+	}
+	PG_RETURN_DATUM(makeArrayResult(names, CurrentMemoryContext));
+}

@@ -1,0 +1,1113 @@
+--
+-- facts.sql: what happened: subjects, how they are linked, the ledger of events, money, commitments.
+--
+-- Facts are only ever added. Each keeps when it happened and when it was recorded; a correction is a new row that names what
+-- it corrects. A fact is known by the key it has in its source, so loading it twice changes nothing. What cannot be taken in
+-- is set aside with the reason, in revacct_data.rejected, and nothing is lost.
+--
+-- Writers put their rows into a temporary table of their session and call _take_in_events() and its like, which check and
+-- move them set by set, a single row by the same code as ten million. Rows come with names; the ledger keeps the numbers that
+-- journeys hold (revacct_data.numbering), which are the same for ever, whatever is defined and retired.
+--
+
+CREATE TABLE revacct_data.source (
+    source text PRIMARY KEY CHECK (source <> '' AND source = btrim(source) AND octet_length(source) <= 200),
+    source_no smallint NOT NULL UNIQUE,
+    priority int NOT NULL,
+    events text,
+    links text,
+    money text,
+    commitments text,
+    mapped_by text NOT NULL,
+    mapped_at timestamptz NOT NULL
+);
+COMMENT ON TABLE revacct_data.source IS 'Systems that facts come from, and the relations in which load() finds them. Rows come from map_source() and the functions that record.';
+COMMENT ON COLUMN revacct_data.source.source IS 'Its name.';
+COMMENT ON COLUMN revacct_data.source.source_no IS 'The number by which facts know it.';
+COMMENT ON COLUMN revacct_data.source.priority IS 'Whom to believe when sources differ and no rule on the field says: the lowest number.';
+COMMENT ON COLUMN revacct_data.source.events IS 'The relation of its events.';
+COMMENT ON COLUMN revacct_data.source.links IS 'The relation of its links.';
+COMMENT ON COLUMN revacct_data.source.money IS 'The relation of its money.';
+COMMENT ON COLUMN revacct_data.source.commitments IS 'The relation of its commitments.';
+COMMENT ON COLUMN revacct_data.source.mapped_by IS 'The session''s user who mapped it last.';
+COMMENT ON COLUMN revacct_data.source.mapped_at IS 'When.';
+
+CREATE TABLE revacct_data.load (
+    load_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_no smallint NOT NULL,
+    recorded_by text NOT NULL,
+    recorded_at timestamptz NOT NULL
+);
+COMMENT ON TABLE revacct_data.load IS 'Writes to the ledger: one row for each load and each single write that added something.';
+COMMENT ON SEQUENCE revacct_data.load_load_id_seq IS 'Numbers of loads.';
+COMMENT ON COLUMN revacct_data.load.load_id IS 'Its number.';
+COMMENT ON COLUMN revacct_data.load.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.load.recorded_by IS 'The session''s user who wrote.';
+COMMENT ON COLUMN revacct_data.load.recorded_at IS 'When.';
+
+-- A row commits with the events of its load: who sees it sees them. That is all that refresh() needs to miss none.
+CREATE TABLE revacct_data.pending_load (
+    load_id bigint PRIMARY KEY
+);
+COMMENT ON TABLE revacct_data.pending_load IS 'Loads that refresh() has not taken into the journeys yet.';
+COMMENT ON COLUMN revacct_data.pending_load.load_id IS 'The load.';
+
+CREATE TABLE revacct_data.pending_subject (
+    subject_id bigint NOT NULL
+);
+COMMENT ON TABLE revacct_data.pending_subject IS 'Subjects whose identity changed, which refresh() has not looked at yet.';
+COMMENT ON COLUMN revacct_data.pending_subject.subject_id IS 'The subject.';
+
+CREATE TABLE revacct_data.subject (
+    subject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_no smallint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')),
+    subject_key text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    UNIQUE (subject_key, kind, source_no)
+);
+COMMENT ON TABLE revacct_data.subject IS 'Whom and what facts are about, by the keys they have in their sources. One that several systems know has a row for each, linked as same_as.';
+COMMENT ON SEQUENCE revacct_data.subject_subject_id_seq IS 'Numbers of subjects.';
+COMMENT ON COLUMN revacct_data.subject.subject_id IS 'The number by which facts know it.';
+COMMENT ON COLUMN revacct_data.subject.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.subject.kind IS 'What it is: account, person, lead, opportunity, contract, project or case.';
+COMMENT ON COLUMN revacct_data.subject.subject_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.subject.recorded_at IS 'When it was first heard of.';
+
+CREATE TABLE revacct_data.subject_link (
+    from_subject bigint NOT NULL REFERENCES revacct_data.subject,
+    to_subject bigint NOT NULL REFERENCES revacct_data.subject,
+    role text NOT NULL CHECK (role IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers')),
+    valid tstzrange NOT NULL CHECK (NOT isempty(valid)),
+    share numeric(9, 6) CHECK (share > 0 AND share <= 1),
+    recorded tstzrange NOT NULL,
+    source_no smallint NOT NULL,
+    source_key text NOT NULL,
+    CONSTRAINT nobody_is_linked_to_themselves CHECK (from_subject <> to_subject),
+    CONSTRAINT one_link_at_a_time EXCLUDE USING gist (from_subject WITH =, to_subject WITH =, role WITH =, valid WITH &&, recorded WITH &&)
+);
+CREATE INDEX ON revacct_data.subject_link (source_no, source_key);
+CREATE INDEX ON revacct_data.subject_link (to_subject);
+COMMENT ON TABLE revacct_data.subject_link IS 'How subjects hang together. What a source says otherwise later ends the record of what it said before.';
+COMMENT ON COLUMN revacct_data.subject_link.from_subject IS 'The lead that originated, the opportunity that has a contact role or an account, the one that is the same, the account that refers, the opportunity that delivers.';
+COMMENT ON COLUMN revacct_data.subject_link.to_subject IS 'What it is linked to.';
+COMMENT ON COLUMN revacct_data.subject_link.role IS 'How: account, originated, contact_role, same_as, referral or delivers.';
+COMMENT ON COLUMN revacct_data.subject_link.valid IS 'From when until when.';
+COMMENT ON COLUMN revacct_data.subject_link.share IS 'The share of it, 0 to 1.';
+COMMENT ON COLUMN revacct_data.subject_link.recorded IS 'Since when that is on record, and until when it was.';
+COMMENT ON COLUMN revacct_data.subject_link.source_no IS 'The source that says so.';
+COMMENT ON COLUMN revacct_data.subject_link.source_key IS 'The link''s key in the source.';
+
+-- No foreign keys and no triggers on each row: rows come by the ten million, and only through _take_in_events().
+CREATE TABLE revacct_data.event (
+    subject_id bigint NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    load_id bigint NOT NULL,
+    value bigint,
+    seq bigint,
+    mark int,
+    source_no smallint NOT NULL,
+    source_key text NOT NULL,
+    actor_no bigint,
+    amount numeric(18, 2),
+    currency text,
+    program text,
+    corrects text,
+    details jsonb,
+    PRIMARY KEY (source_key, source_no, occurred_at)
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX event_subject ON revacct_data.event (subject_id);
+CREATE INDEX event_load ON revacct_data.event USING brin (load_id) WITH (pages_per_range = 32);
+COMMENT ON TABLE revacct_data.event IS 'The ledger: what happened to whom, when, and when that was recorded. Rows are only ever added. One partition for each year (UTC), made when it is needed.';
+COMMENT ON COLUMN revacct_data.event.subject_id IS 'The subject.';
+COMMENT ON COLUMN revacct_data.event.occurred_at IS 'When it happened.';
+COMMENT ON COLUMN revacct_data.event.recorded_at IS 'When it was recorded.';
+COMMENT ON COLUMN revacct_data.event.load_id IS 'The write that brought it.';
+COMMENT ON COLUMN revacct_data.event.value IS 'What its mark carries: a code, a party, an amount in ten-thousandths, or nothing.';
+COMMENT ON COLUMN revacct_data.event.seq IS 'Its place among events of the subject at one instant.';
+COMMENT ON COLUMN revacct_data.event.mark IS 'What happened: the number of a stage or kind of event; NULL: what it corrects is taken back.';
+COMMENT ON COLUMN revacct_data.event.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.event.source_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.event.actor_no IS 'Who did it: the number of a party.';
+COMMENT ON COLUMN revacct_data.event.amount IS 'The amount, in its currency.';
+COMMENT ON COLUMN revacct_data.event.currency IS 'The currency of the amount.';
+COMMENT ON COLUMN revacct_data.event.program IS 'The program it belongs to.';
+COMMENT ON COLUMN revacct_data.event.corrects IS 'The key of the event, of the same source, that it corrects.';
+COMMENT ON COLUMN revacct_data.event.details IS 'What else the source says of it.';
+
+CREATE TABLE revacct_data.correction (
+    source_no smallint NOT NULL,
+    source_key text NOT NULL,
+    subject_id bigint NOT NULL,
+    corrected_by text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    load_id bigint NOT NULL,
+    PRIMARY KEY (source_no, source_key)
+);
+COMMENT ON TABLE revacct_data.correction IS 'Which events do not count any more, since another corrects them. An event is corrected once; what corrects it may be corrected in turn.';
+COMMENT ON COLUMN revacct_data.correction.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.correction.source_key IS 'The event that does not count.';
+COMMENT ON COLUMN revacct_data.correction.subject_id IS 'Its subject.';
+COMMENT ON COLUMN revacct_data.correction.corrected_by IS 'The event that says so.';
+COMMENT ON COLUMN revacct_data.correction.recorded_at IS 'When that was recorded.';
+COMMENT ON COLUMN revacct_data.correction.load_id IS 'The write that brought it.';
+
+CREATE TABLE revacct_data.money (
+    source_no smallint NOT NULL,
+    source_key text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('recurring', 'one_time', 'cost', 'budget')),
+    subject_id bigint,
+    program text,
+    party text,
+    during daterange NOT NULL CHECK (NOT isempty(during) AND NOT lower_inf(during)),
+    amount numeric(18, 2) NOT NULL,
+    currency text NOT NULL,
+    corrects text,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (source_no, source_key),
+    UNIQUE (source_no, corrects)
+);
+COMMENT ON TABLE revacct_data.money IS 'Money: recurring and one-time revenue, costs, budgets.';
+COMMENT ON COLUMN revacct_data.money.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.money.source_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.money.kind IS 'What it is: recurring, one_time, cost or budget.';
+COMMENT ON COLUMN revacct_data.money.subject_id IS 'The account, contract or other subject.';
+COMMENT ON COLUMN revacct_data.money.program IS 'The program.';
+COMMENT ON COLUMN revacct_data.money.party IS 'The party.';
+COMMENT ON COLUMN revacct_data.money.during IS 'The days it is for.';
+COMMENT ON COLUMN revacct_data.money.amount IS 'How much, in its currency; of recurring money, for each month.';
+COMMENT ON COLUMN revacct_data.money.currency IS 'The currency.';
+COMMENT ON COLUMN revacct_data.money.corrects IS 'The key of the row, of the same source, that it corrects.';
+COMMENT ON COLUMN revacct_data.money.recorded_at IS 'When it was recorded.';
+
+CREATE TABLE revacct_data.commitment (
+    source_no smallint NOT NULL,
+    source_key text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice')),
+    subject_id bigint,
+    from_party text,
+    to_party text,
+    promised text,
+    amount numeric(18, 2),
+    due_at timestamptz,
+    delivered_at timestamptz,
+    outcome text,
+    verified_by text,
+    metric text,
+    corrects text,
+    recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (source_no, source_key),
+    UNIQUE (source_no, corrects)
+);
+COMMENT ON TABLE revacct_data.commitment IS 'Who promised what to whom, by when, and what became of it.';
+COMMENT ON COLUMN revacct_data.commitment.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.commitment.source_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.commitment.kind IS 'What it is: milestone, check_in, action, promise, forecast or practice.';
+COMMENT ON COLUMN revacct_data.commitment.subject_id IS 'The subject it is about.';
+COMMENT ON COLUMN revacct_data.commitment.from_party IS 'Who promised.';
+COMMENT ON COLUMN revacct_data.commitment.to_party IS 'To whom.';
+COMMENT ON COLUMN revacct_data.commitment.promised IS 'What, in words.';
+COMMENT ON COLUMN revacct_data.commitment.amount IS 'How much.';
+COMMENT ON COLUMN revacct_data.commitment.due_at IS 'By when.';
+COMMENT ON COLUMN revacct_data.commitment.delivered_at IS 'When it was delivered.';
+COMMENT ON COLUMN revacct_data.commitment.outcome IS 'What became of it.';
+COMMENT ON COLUMN revacct_data.commitment.verified_by IS 'Who verified that.';
+COMMENT ON COLUMN revacct_data.commitment.metric IS 'The metric it serves.';
+COMMENT ON COLUMN revacct_data.commitment.corrects IS 'The key of the row, of the same source, that it corrects.';
+COMMENT ON COLUMN revacct_data.commitment.recorded_at IS 'When it was recorded.';
+
+CREATE TABLE revacct_data.rejected (
+    source_no smallint NOT NULL,
+    fact text NOT NULL CHECK (fact IN ('event', 'link', 'money', 'commitment')),
+    source_key text,
+    reason text NOT NULL,
+    rule_kind text,
+    rule_key text,
+    content jsonb NOT NULL,
+    rejected_at timestamptz NOT NULL
+);
+CREATE INDEX ON revacct_data.rejected (source_no, source_key);
+COMMENT ON TABLE revacct_data.rejected IS 'Rows that could not be taken in, and why. What is taken in later goes from here.';
+COMMENT ON COLUMN revacct_data.rejected.source_no IS 'The source.';
+COMMENT ON COLUMN revacct_data.rejected.fact IS 'What it would have been: event, link, money or commitment.';
+COMMENT ON COLUMN revacct_data.rejected.source_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.rejected.reason IS 'Why.';
+COMMENT ON COLUMN revacct_data.rejected.rule_kind IS 'The kind of the rule that refuses it, as check_move() tells; NULL: it could not be read.';
+COMMENT ON COLUMN revacct_data.rejected.rule_key IS 'The key of that rule.';
+COMMENT ON COLUMN revacct_data.rejected.content IS 'The row.';
+COMMENT ON COLUMN revacct_data.rejected.rejected_at IS 'When.';
+
+-- Sources
+
+CREATE FUNCTION _source_number(source text)
+RETURNS smallint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    number smallint := (SELECT s.source_no FROM revacct_data.source AS s WHERE s.source = source);
+BEGIN
+    IF number IS NULL THEN
+        PERFORM _demand_access('{loader, steward, council}', 'map sources');
+        LOCK TABLE revacct_data.source IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
+        INSERT INTO revacct_data.source (source, source_no, priority, mapped_by, mapped_at)
+        SELECT source, coalesce(max(s.source_no), 0) + 1, 100, session_user, clock_timestamp() FROM revacct_data.source AS s
+        ON CONFLICT DO NOTHING;
+        SELECT s.source_no INTO number FROM revacct_data.source AS s WHERE s.source = source;
+    END IF;
+    RETURN number;
+END $$;
+COMMENT ON FUNCTION _source_number(text) IS 'The number of a source, a new one if there is none.';
+
+-- The horizon: before it nothing can be recorded any more
+
+CREATE FUNCTION _begin_write(source_no smallint, alone boolean)
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    -- The lock says since when this transaction writes, for _horizon(). Its number is in seconds since 2020, rounded down.
+    PERFORM pg_advisory_xact_lock_shared(727301, floor(extract(epoch FROM clock_timestamp()))::int8::int4 - 1577836800);
+    -- A load is alone with its source; single writes meet on their keys only.
+    IF alone THEN
+        PERFORM pg_advisory_xact_lock(727302, source_no);
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(727302, source_no);
+    END IF;
+    RETURN clock_timestamp();
+END $$;
+COMMENT ON FUNCTION _begin_write(smallint, boolean) IS 'Takes the locks of a writer, and returns the time at which what it writes is recorded.';
+
+CREATE FUNCTION _horizon()
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- before the locks are read: a writer whose lock is not seen records later than this
+    horizon timestamptz := clock_timestamp();
+BEGIN
+    RETURN least(horizon, (
+        SELECT to_timestamp(min(l.objid::int8) + 1577836800)
+        FROM pg_locks AS l
+        WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND l.classid = 727301 AND l.objsubid = 2));
+END $$;
+COMMENT ON FUNCTION _horizon() IS 'The time up to which the ledger is complete: whoever still writes records later than that.';
+
+-- The way in. The temporary tables belong to the owner of the functions, so that nobody can put something else in their place.
+
+CREATE FUNCTION _open_intake(fact text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    intake constant text := 'pg_temp.revacct_incoming_' || fact;
+    owner_name constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = to_regclass(intake));
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts');
+    IF owner_name IS NULL THEN
+        CASE fact
+        WHEN 'event' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_event (
+                subject_kind text, subject_key text, event text, occurred_at timestamptz, source_key text, lifecycle text, stage text, field text, code text,
+                code_list text, party text, actor text, amount numeric, currency text, program text, seq bigint, value bigint, corrects text, details jsonb);
+            GRANT INSERT ON pg_temp.revacct_incoming_event TO PUBLIC;
+        WHEN 'link' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_link (
+                from_source text, from_kind text, from_key text, to_source text, to_kind text, to_key text, role text, valid_from timestamptz,
+                valid_until timestamptz, share numeric, source_key text);
+            GRANT INSERT ON pg_temp.revacct_incoming_link TO PUBLIC;
+        WHEN 'money' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_money (
+                source_key text, kind text, subject_kind text, subject_key text, program text, party text, starts_on date, ends_on date, amount numeric,
+                currency text, corrects text);
+            GRANT INSERT ON pg_temp.revacct_incoming_money TO PUBLIC;
+        WHEN 'commitment' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_commitment (
+                source_key text, kind text, subject_kind text, subject_key text, from_party text, to_party text, promised text, amount numeric, due_at timestamptz,
+                delivered_at timestamptz, outcome text, verified_by text, metric text, corrects text);
+            GRANT INSERT ON pg_temp.revacct_incoming_commitment TO PUBLIC;
+        END CASE;
+    ELSIF owner_name <> current_user THEN
+        RAISE EXCEPTION 'the temporary table "revacct_incoming_%" is in the way', fact
+            USING ERRCODE = 'duplicate_table', HINT = 'Drop it: facts come in through a table of that name.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION _open_intake(text) IS 'Makes the temporary table of this session through which a kind of fact comes in. Runs with its owner''s rights, who owns that table.';
+
+CREATE FUNCTION _register_parties(names text[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM unnest(names) AS new (party) WHERE new.party <> '' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = new.party)) THEN
+        LOCK TABLE revacct_data.party IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
+        INSERT INTO revacct_data.party (party, party_no, kind, label, registered_by, registered_at)
+        SELECT new.party, (SELECT coalesce(max(p.party_no), 0) FROM revacct_data.party AS p) + row_number() OVER (ORDER BY new.party COLLATE "C"),
+               'person', new.party, session_user, clock_timestamp()
+        FROM (SELECT DISTINCT n.party FROM unnest(names) AS n (party)
+              WHERE n.party <> '' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = n.party)) AS new;
+    END IF;
+END $$;
+COMMENT ON FUNCTION _register_parties(text[]) IS 'Registers, as persons, the parties that are not yet.';
+
+CREATE FUNCTION _number_names(kinds text[], keys text[])
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+DECLARE
+    new_kinds text[];
+    new_keys text[];
+    most constant int := 1000;
+BEGIN
+    SELECT array_agg(n.kind), array_agg(n.key) INTO new_kinds, new_keys
+    FROM (SELECT DISTINCT u.kind, u.key FROM unnest(kinds, keys) AS u (kind, key)
+          WHERE u.key IS NOT NULL AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = u.kind AND g.key = u.key)) AS n;
+    IF cardinality(new_keys) > most THEN
+        RAISE EXCEPTION 'the load brings % new stages, kinds of events and codes', cardinality(new_keys)
+            USING ERRCODE = 'program_limit_exceeded', DETAIL = format('Among them are %s.', array_to_string(new_keys[1:5], ', ')),
+                  HINT = format('More than %s at once mean that a column was mapped that holds something else. Leave the code of free text NULL, and put it into details.', most);
+    ELSIF new_keys IS NOT NULL THEN
+        PERFORM _lock_model();  -- numbers follow each other
+        INSERT INTO revacct_data.numbering (kind, key, number)
+        SELECT n.kind, n.key, (SELECT coalesce(max(g.number), 0) FROM revacct_data.numbering AS g WHERE g.is_mark = (n.kind <> 'code'))
+                              + row_number() OVER (PARTITION BY n.kind <> 'code' ORDER BY n.kind, n.key COLLATE "C")
+        FROM unnest(new_kinds, new_keys) AS n (kind, key)
+        WHERE NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = n.kind AND g.key = n.key);
+    END IF;
+END $$;
+COMMENT ON FUNCTION _number_names(text[], text[]) IS
+'Numbers stages, kinds of events and codes that facts name, be they defined or not: when they are defined, that is their number.
+Errors: program_limit_exceeded (54000) when that many new ones can only be a mistake.';
+
+CREATE FUNCTION _make_partition(year int)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    partition constant text := 'event_' || year;
+BEGIN
+    IF to_regclass('revacct_data.' || partition) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(727303, 0);
+        IF to_regclass('revacct_data.' || partition) IS NULL THEN
+            -- Attached, not made as a partition: that would wait for all who read or write the ledger.
+            EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            EXECUTE format('ALTER TABLE revacct_data.event ATTACH PARTITION revacct_data.%I FOR VALUES FROM (%L) TO (%L)', partition,
+                           year || '-01-01 00:00:00+00', (year + 1) || '-01-01 00:00:00+00');
+            EXECUTE format('CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
+            EXECUTE format('COMMENT ON TABLE revacct_data.%I IS %L', partition, format('The events of %s.', year));
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION _make_partition(int) IS 'Makes the partition of the ledger for a year, if there is none. Runs with its owner''s rights.';
+
+-- Moves between stages, as the ledger tells them, and the rules they break
+
+CREATE FUNCTION _moves(of_load bigint, lifecycles text[])
+RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint, source_key text,
+               fields jsonb, before jsonb, codes text[], links text[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- the fields that some rule speaks of: no other is looked at, so that like moves are alike
+    asked constant text[] := ARRAY(
+        SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule <> 'association'
+        UNION SELECT unnest(c.requires) FROM revacct_data.code AS c
+        UNION SELECT k.name FROM revacct_data.field_rule AS r, jsonb_object_keys(r.condition) AS k (name)
+        UNION SELECT k.name FROM revacct_data.transition AS t, jsonb_object_keys(t.guard) AS k (name)
+        UNION SELECT k.name FROM revacct_data.policy AS p, jsonb_object_keys(p.applies || p.demands) AS k (name) WHERE p.kind = 'hygiene');
+BEGIN
+    RETURN QUERY
+    WITH stage AS MATERIALIZED (
+        SELECT g.number AS mark, (_key_names(g.key))[1] AS lifecycle, (_key_names(g.key))[2] AS stage
+        FROM revacct_data.numbering AS g WHERE g.kind = 'stage' AND (_key_names(g.key))[1] = ANY (_moves.lifecycles)
+    ), field AS MATERIALIZED (
+        SELECT g.number AS mark, regexp_replace((_key_names(g.key))[1], '_set$', '') AS field
+        FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND regexp_replace((_key_names(g.key))[1], '_set$', '') = ANY (asked)
+    ), told AS MATERIALIZED (
+        -- the events by which codes are given
+        SELECT g.number AS mark FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = 'disposition_set'
+    ), concerned AS (
+        SELECT DISTINCT e.subject_id FROM revacct_data.event AS e WHERE e.load_id = _moves.of_load
+    ), entry AS (
+        SELECT e.*, s.lifecycle, s.stage, lag(s.stage) OVER before AS from_stage, lag(e.occurred_at) OVER before AS from_at
+        FROM revacct_data.event AS e JOIN stage AS s USING (mark)
+        WHERE (_moves.of_load IS NULL OR e.subject_id IN (SELECT c.subject_id FROM concerned AS c))
+          AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
+        WINDOW before AS (PARTITION BY e.subject_id, s.lifecycle ORDER BY e.occurred_at, e.seq, e.mark, e.source_no, e.source_key COLLATE "C")
+    )
+    SELECT e.subject_id, s.kind, e.lifecycle, e.from_stage, e.stage, e.occurred_at, e.recorded_at, e.source_no, e.source_key,
+           coalesce(known.after, '{}') || coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(CASE jsonb_typeof(e.details) WHEN 'object' THEN e.details END) AS d (key, value) WHERE d.key = ANY (asked)), '{}')
+               || CASE WHEN e.amount IS NOT NULL AND 'amount' = ANY (asked) THEN jsonb_build_object('amount', e.amount) ELSE '{}' END,
+           coalesce(known.before, '{}'),
+           coalesce((SELECT array_agg(DISTINCT (_key_names(g.key))[2])
+                     FROM revacct_data.event AS d JOIN told USING (mark) JOIN revacct_data.numbering AS g ON g.kind = 'code' AND g.number = d.value
+                     WHERE d.subject_id = e.subject_id AND d.occurred_at <= e.occurred_at AND d.occurred_at >= coalesce(e.from_at, '-infinity')), '{}')
+               || CASE WHEN e.value IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.value) ELSE '{}' END,
+           coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.from_subject = e.subject_id AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
+               || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = e.subject_id AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
+    FROM entry AS e JOIN revacct_data.subject AS s USING (subject_id)
+         LEFT JOIN LATERAL (
+             SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at) AS before
+             FROM (SELECT DISTINCT ON (f.field) f.field, v.occurred_at,
+                          coalesce(to_jsonb((SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = v.value AND f.field <> 'amount')),
+                                   to_jsonb(v.amount), v.details -> 'value') AS value
+                   FROM field AS f JOIN revacct_data.event AS v USING (mark)
+                   WHERE v.subject_id = e.subject_id AND v.occurred_at <= e.occurred_at
+                     AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = v.source_no AND c.source_key = v.source_key)
+                   ORDER BY f.field, v.occurred_at DESC, v.seq DESC NULLS LAST, v.source_no, v.source_key COLLATE "C") AS l
+         ) AS known ON asked <> '{}'
+    WHERE _moves.of_load IS NULL OR e.load_id = _moves.of_load;
+END $$;
+COMMENT ON FUNCTION _moves(bigint, text[]) IS
+'The moves between stages of some lifecycles that the events of one load make (NULL: all), with what check_move() asks of them: the fields that rules speak of, after and before, the codes given since the move before, the roles linked by.';
+
+CREATE FUNCTION _breaches(of_load bigint, lifecycles text[])
+RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint, source_key text,
+               rule_kind text, rule_key text, enforcement text, overridden boolean, message text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH move AS MATERIALIZED (
+        SELECT m.* FROM _moves(_breaches.of_load, _breaches.lifecycles) AS m
+    ), alike AS MATERIALIZED (
+        -- asked once for all that are alike
+        SELECT d.*, b.*
+        FROM (SELECT DISTINCT m.lifecycle, m.from_stage, m.to_stage, m.fields, m.before, m.codes, m.links FROM move AS m) AS d,
+             LATERAL check_move(d.lifecycle, d.from_stage, d.to_stage, d.fields, d.codes, d.before, d.links) AS b
+    )
+    SELECT m.subject_id, m.subject_kind, m.lifecycle, m.from_stage, m.to_stage, m.occurred_at, m.recorded_at, m.source_no, m.source_key, a.rule_kind, a.rule_key, a.enforcement,
+           EXISTS (SELECT FROM revacct_data.override AS o, revacct_data.subject AS s, revacct_data.source AS r
+                   WHERE s.subject_id = m.subject_id AND r.source_no = s.source_no AND o.kind = a.rule_kind AND o.key = a.rule_key
+                     AND o.subject = object_key(r.source, s.kind, s.subject_key) AND o.approved_by IS NOT NULL),
+           a.message
+    FROM move AS m JOIN alike AS a
+         ON a.lifecycle = m.lifecycle AND a.from_stage IS NOT DISTINCT FROM m.from_stage AND a.to_stage = m.to_stage AND a.fields = m.fields AND a.before = m.before
+            AND a.codes = m.codes AND a.links = m.links;
+END $$;
+COMMENT ON FUNCTION _breaches(bigint, text[]) IS 'The rules, of those in force now, that the moves of one load break (NULL: of all loads), a row each.';
+
+CREATE FUNCTION _refuse_moves(source_no smallint, load_id bigint, recorded_at timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    refusing text[];
+    dropped bigint;
+    total bigint := 0;
+BEGIN
+    -- the lifecycles of this load in which anything is refused at all
+    SELECT array_agg(DISTINCT m.lifecycle) INTO refusing
+    FROM pg_temp.revacct_meaning AS m
+    WHERE m.mark_kind = 'stage'
+      AND EXISTS (
+          SELECT
+          FROM revacct_data.validity AS i
+               LEFT JOIN revacct_data.lifecycle AS l USING (version_id) LEFT JOIN revacct_data.transition AS t USING (version_id)
+               LEFT JOIN revacct_data.field_rule AS f USING (version_id) LEFT JOIN revacct_data.policy AS p USING (version_id)
+          WHERE i.kind IN ('lifecycle', 'transition', 'field_rule', 'policy') AND i.valid @> _now() AND upper_inf(i.recorded)
+            AND ((l.enforcement = 'refuse' AND l.lifecycle = m.lifecycle) OR (t.enforcement = 'refuse' AND t.lifecycle = m.lifecycle)
+                 OR (f.enforcement = 'refuse' AND coalesce(f.lifecycle, m.lifecycle) = m.lifecycle)
+                 OR (p.kind = 'hygiene' AND p.enforcement = 'refuse' AND coalesce(p.lifecycle, m.lifecycle) = m.lifecycle)));
+    IF refusing IS NULL THEN
+        RETURN 0;
+    END IF;
+    -- The first of a subject's moves goes, and what comes after it is asked again, since it comes from elsewhere then.
+    LOOP
+        WITH refused AS MATERIALIZED (
+            SELECT DISTINCT ON (b.subject_id, b.lifecycle) b.*
+            FROM _breaches(load_id, refusing) AS b
+            WHERE b.enforcement = 'refuse' AND NOT b.overridden
+            ORDER BY b.subject_id, b.lifecycle, b.occurred_at, b.source_key COLLATE "C", b.rule_kind, b.rule_key
+        ), gone AS (
+            DELETE FROM revacct_data.event AS e USING refused AS r
+            WHERE e.source_key = r.source_key AND e.source_no = r.source_no AND e.occurred_at = r.occurred_at
+        ), uncorrected AS (
+            DELETE FROM revacct_data.correction AS c USING refused AS r WHERE c.source_no = r.source_no AND c.corrected_by = r.source_key
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, rule_kind, rule_key, content, rejected_at)
+        SELECT source_no, 'event', r.source_key, r.message, r.rule_kind, r.rule_key, to_jsonb(i), recorded_at
+        FROM refused AS r JOIN pg_temp.revacct_incoming_event AS i USING (source_key);
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        total := total + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+    RETURN total;
+END $$;
+COMMENT ON FUNCTION _refuse_moves(smallint, bigint, timestamptz) IS 'Sets aside the moves of a load that rules refuse, and returns how many.';
+
+CREATE FUNCTION _take_in_events(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    others boolean := EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no);
+    dropped bigint;
+    year int;
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_event;
+    rejected := 0;
+    known := 0;
+    -- what comes again is judged again
+    DELETE FROM revacct_data.rejected AS r
+    USING pg_temp.revacct_incoming_event AS i
+    WHERE r.source_no = source_no AND r.fact = 'event'
+      AND (r.source_key = i.source_key OR (coalesce(r.source_key, '') = '' AND coalesce(i.source_key, '') = '' AND r.content = to_jsonb(i)));
+
+    -- What cannot be read. A row without a key cannot be told from itself, so it is not taken either.
+    WITH unreadable AS (
+        DELETE FROM pg_temp.revacct_incoming_event AS i
+        WHERE i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
+           OR coalesce(i.subject_key, '') = '' OR coalesce(i.source_key, '') = '' OR octet_length(i.source_key) > 1000 OR octet_length(i.subject_key) > 1000
+           OR i.occurred_at IS NULL OR i.occurred_at NOT BETWEEN '1900-01-01' AND '2199-12-31'
+           OR i.event IS NULL OR (i.event = 'stage_entered' AND (coalesce(i.lifecycle, '') = '' OR coalesce(i.stage, '') = ''))
+           OR (i.event = 'field_set' AND coalesce(i.field, '') = '') OR abs(i.amount) >= 1e14 OR (i.event = 'retracted' AND i.corrects IS NULL)
+           OR (i.amount = 'NaN') OR i.corrects = i.source_key
+        RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'event', u.source_key,
+           CASE WHEN u.subject_kind IS NULL THEN 'it has no subject_kind'
+                WHEN u.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'unknown subject_kind'
+                WHEN coalesce(u.subject_key, '') = '' THEN 'it has no subject_key'
+                WHEN coalesce(u.source_key, '') = '' THEN 'it has no source_key'
+                WHEN octet_length(u.source_key) > 1000 OR octet_length(u.subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
+                WHEN u.occurred_at IS NULL THEN 'it has no occurred_at'
+                WHEN u.occurred_at NOT BETWEEN '1900-01-01' AND '2199-12-31' THEN 'its occurred_at is not between 1900 and 2199'
+                WHEN u.event IS NULL THEN 'it has no event'
+                WHEN u.event = 'stage_entered' THEN 'stage_entered needs lifecycle and stage'
+                WHEN u.event = 'field_set' AND coalesce(u.field, '') = '' THEN 'field_set needs field'
+                WHEN u.event = 'retracted' AND u.corrects IS NULL THEN 'retracted needs corrects'
+                WHEN u.corrects = u.source_key THEN 'it corrects itself'
+                ELSE 'its amount is no amount' END,
+           to_jsonb(u), recorded_at
+    FROM unreadable AS u;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- What the names mean: they are few.
+    DROP TABLE IF EXISTS pg_temp.revacct_meaning;
+    CREATE TEMPORARY TABLE revacct_meaning AS
+    SELECT n.*,
+           CASE WHEN n.event = 'stage_entered' THEN 'stage' WHEN n.event <> 'retracted' THEN 'event' END AS mark_kind,
+           CASE WHEN n.event = 'stage_entered' THEN revacct.object_key(n.lifecycle, n.stage)
+                WHEN n.event = 'field_set' AND n.field = 'amount' THEN revacct.object_key(VARIADIC array_remove(ARRAY['amount_set', nullif(n.currency, '')], NULL))
+                WHEN n.event = 'field_set' THEN revacct.object_key(n.field || '_set')
+                WHEN n.event <> 'retracted' THEN revacct.object_key(n.event) END AS mark_key,
+           CASE WHEN n.code <> '' THEN revacct.object_key(coalesce(nullif(n.code_list, ''), nullif(n.field, ''), CASE WHEN n.event = 'disposition_set' THEN 'disposition' ELSE n.event END), n.code) END AS code_key,
+           NULL::int AS mark, NULL::bigint AS code_no
+    FROM (SELECT DISTINCT i.event, CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AS lifecycle, CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END AS stage,
+                          coalesce(i.field, '') AS field, coalesce(i.code_list, '') AS code_list, coalesce(i.code, '') AS code, coalesce(i.currency, '') AS currency
+          FROM pg_temp.revacct_incoming_event AS i) AS n;
+
+    IF EXISTS (SELECT FROM pg_temp.revacct_meaning AS m WHERE m.event <> ALL (_known_events() || '{retracted}')
+                                                        AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = m.mark_key)) THEN
+        WITH unknown AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            WHERE i.event <> ALL (_known_events() || '{retracted}') AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = revacct.object_key(i.event))
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', u.source_key, format('"%s" is no kind of event: it can be defined as a code of the list event', u.event), to_jsonb(u), recorded_at FROM unknown AS u;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        DELETE FROM pg_temp.revacct_meaning AS m
+        WHERE m.event <> ALL (_known_events() || '{retracted}') AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = m.mark_key);
+    END IF;
+    PERFORM _number_names(array_agg(n.kind), array_agg(n.key))
+    FROM (SELECT m.mark_kind, m.mark_key FROM pg_temp.revacct_meaning AS m UNION SELECT 'code', m.code_key FROM pg_temp.revacct_meaning AS m) AS n (kind, key);
+    UPDATE pg_temp.revacct_meaning AS m
+    SET mark = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = m.mark_kind AND g.key = m.mark_key),
+        code_no = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.key = m.code_key);
+    ANALYZE pg_temp.revacct_meaning;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH again AS MATERIALIZED (
+        SELECT i.source_key FROM pg_temp.revacct_incoming_event AS i GROUP BY i.source_key HAVING count(*) > 1
+    ), copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_event AS i JOIN again USING (source_key)
+        WINDOW same AS (PARTITION BY i.source_key ORDER BY i.occurred_at, i.seq, to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_event AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i.*, copy.is_same
+    ), other AS (
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', g.source_key, 'another row of this load has the same source_key', to_jsonb(g) - 'is_same', recorded_at FROM gone AS g WHERE NOT g.is_same RETURNING 1
+    )
+    SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone AS g WHERE g.is_same) INTO rejected, known;
+
+    PERFORM _register_parties(array_agg(DISTINCT n.party))
+    FROM (SELECT DISTINCT i.party FROM pg_temp.revacct_incoming_event AS i WHERE i.party IS NOT NULL
+          UNION SELECT DISTINCT i.actor FROM pg_temp.revacct_incoming_event AS i WHERE i.actor IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_event AS i) AS n
+    WHERE NOT EXISTS (SELECT FROM revacct_data.subject AS s WHERE s.subject_key = n.subject_key AND s.kind = n.subject_kind AND s.source_no = source_no)
+    ON CONFLICT DO NOTHING;
+
+    -- What is on record already, the same or otherwise. A known event that is otherwise now is to be corrected, not forgotten.
+    IF others THEN
+        WITH gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            USING revacct_data.event AS e
+            WHERE e.source_no = source_no AND e.source_key = i.source_key
+            RETURNING i.*, e.subject_id, e.mark, e.value AS recorded_value, e.occurred_at AS recorded_occurred_at, e.seq AS recorded_seq, e.amount AS recorded_amount, e.corrects AS recorded_corrects
+        ), other AS (
+            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+            SELECT source_no, 'event', g.source_key, 'it is on record otherwise: correct it by an event with a key of its own that names this one in corrects',
+                   to_jsonb(g) - '{subject_id, mark, recorded_value, recorded_occurred_at, recorded_seq, recorded_amount, recorded_corrects}'::text[], recorded_at
+            FROM gone AS g
+                 LEFT JOIN pg_temp.revacct_meaning AS m
+                     ON m.event = g.event AND m.lifecycle = CASE WHEN g.event = 'stage_entered' THEN g.lifecycle ELSE '' END AND m.stage = CASE WHEN g.event = 'stage_entered' THEN g.stage ELSE '' END
+                        AND m.field = coalesce(g.field, '') AND m.code_list = coalesce(g.code_list, '') AND m.code = coalesce(g.code, '') AND m.currency = coalesce(g.currency, '')
+                 LEFT JOIN revacct_data.subject AS s ON s.subject_key = g.subject_key AND s.kind = g.subject_kind AND s.source_no = source_no
+            WHERE (s.subject_id, m.mark, g.occurred_at, g.seq, g.amount::numeric(18, 2), g.corrects)
+                  IS DISTINCT FROM (g.subject_id, g.mark, g.recorded_occurred_at, g.recorded_seq, g.recorded_amount, g.recorded_corrects)
+               OR (g.party IS NULL AND coalesce(g.value, m.code_no, CASE WHEN g.field = 'amount' THEN round(g.amount * 10000)::bigint END) IS DISTINCT FROM g.recorded_value)
+               OR (g.party IS NOT NULL AND coalesce(g.value, m.code_no, (SELECT p.party_no FROM revacct_data.party AS p WHERE p.party = g.party)) IS DISTINCT FROM g.recorded_value)
+            RETURNING 1
+        )
+        SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone) - (SELECT count(*) FROM other) INTO rejected, known;
+    END IF;
+
+    -- Corrections: of something that is there, and counts.
+    IF EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS i WHERE i.corrects IS NOT NULL) THEN
+        LOOP
+            WITH gone AS (
+                DELETE FROM pg_temp.revacct_incoming_event AS i
+                WHERE i.corrects IS NOT NULL
+                  AND (EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = source_no AND c.source_key = i.corrects)
+                       OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects = i.corrects AND o.source_key COLLATE "C" < i.source_key)
+                       OR NOT (EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.corrects)
+                               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.source_key = i.corrects)))
+                RETURNING i.*
+            )
+            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+            SELECT source_no, 'event', g.source_key,
+                   CASE WHEN EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = g.corrects)
+                             OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.source_key = g.corrects)
+                        THEN 'what it corrects is corrected already: correct the event that did' ELSE 'there is no event of the key it corrects' END,
+                   to_jsonb(g), recorded_at FROM gone AS g;
+            GET DIAGNOSTICS dropped = ROW_COUNT;
+            rejected := rejected + dropped;
+            EXIT WHEN dropped = 0;
+        END LOOP;
+    END IF;
+
+    FOR year IN SELECT DISTINCT extract(year FROM i.occurred_at)::int FROM pg_temp.revacct_incoming_event AS i LOOP
+        PERFORM _make_partition(year);
+    END LOOP;
+    INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, actor_no, amount, currency, program, corrects, details)
+    SELECT s.subject_id, i.occurred_at, recorded_at, load_id,
+           coalesce(i.value, m.code_no, CASE WHEN i.event <> 'stage_entered' THEN p.party_no END, CASE WHEN i.field = 'amount' THEN round(i.amount * 10000)::bigint END),
+           i.seq, m.mark, source_no, i.source_key, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
+    FROM pg_temp.revacct_incoming_event AS i
+         JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
+         JOIN pg_temp.revacct_meaning AS m
+             ON m.event = i.event AND m.lifecycle = CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AND m.stage = CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END
+                AND m.field = coalesce(i.field, '') AND m.code_list = coalesce(i.code_list, '') AND m.code = coalesce(i.code, '') AND m.currency = coalesce(i.currency, '')
+         LEFT JOIN revacct_data.party AS p ON p.party = i.party
+         LEFT JOIN revacct_data.party AS a ON a.party = i.actor
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    INSERT INTO revacct_data.correction (source_no, source_key, subject_id, corrected_by, recorded_at, load_id)
+    SELECT source_no, i.corrects, e.subject_id, i.source_key, recorded_at, load_id
+    FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.corrects
+    WHERE i.corrects IS NOT NULL;
+
+    dropped := _refuse_moves(source_no, load_id, recorded_at);
+    rejected := rejected + dropped;
+    loaded := loaded - dropped;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION _take_in_events(smallint, timestamptz, bigint) IS
+'Moves the rows of the temporary table revacct_incoming_event into the ledger, and sets aside what it cannot. Runs with its owner''s rights: nobody may write the ledger.';
+
+CREATE FUNCTION _take_in_links(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    own constant text := (SELECT s.source FROM revacct_data.source AS s WHERE s.source_no = source_no);
+    dropped bigint;
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_link;
+    UPDATE pg_temp.revacct_incoming_link AS i
+    SET from_source = coalesce(i.from_source, own), to_source = coalesce(i.to_source, own), valid_from = coalesce(i.valid_from, '-infinity'), valid_until = coalesce(i.valid_until, 'infinity'),
+        source_key = coalesce(nullif(i.source_key, ''), object_key(VARIADIC array_remove(ARRAY[i.role, coalesce(i.from_source, own), i.from_kind, i.from_key, coalesce(i.to_source, own), i.to_kind,
+                                                                                                i.to_key, CASE WHEN isfinite(i.valid_from) THEN i.valid_from::text END], NULL)));
+    PERFORM _source_number(n.source)
+    FROM (SELECT i.from_source FROM pg_temp.revacct_incoming_link AS i UNION SELECT i.to_source FROM pg_temp.revacct_incoming_link AS i) AS n (source);
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_link AS i WHERE r.source_no = source_no AND r.fact = 'link' AND r.source_key = i.source_key;
+
+    WITH unreadable AS (
+        DELETE FROM pg_temp.revacct_incoming_link AS i
+        WHERE i.from_kind IS NULL OR i.from_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
+           OR i.to_kind IS NULL OR i.to_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
+           OR coalesce(i.from_key, '') = '' OR coalesce(i.to_key, '') = '' OR octet_length(i.from_key) > 1000 OR octet_length(i.to_key) > 1000
+           OR i.role IS NULL OR i.role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers')
+           OR (i.from_source, i.from_kind, i.from_key) = (i.to_source, i.to_kind, i.to_key) OR i.valid_from >= i.valid_until
+           OR (i.role = 'same_as' AND i.from_kind <> i.to_kind) OR i.share <= 0 OR i.share > 1 OR i.share = 'NaN'
+           OR EXISTS (SELECT FROM pg_temp.revacct_incoming_link AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+        RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'link', u.source_key,
+           CASE WHEN u.role IS NULL OR u.role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers') THEN 'unknown role'
+                WHEN coalesce(u.from_key, '') = '' OR coalesce(u.to_key, '') = '' THEN 'it has no from_key or no to_key'
+                WHEN (u.from_source, u.from_kind, u.from_key) = (u.to_source, u.to_kind, u.to_key) THEN 'it links a subject to itself'
+                WHEN u.valid_from >= u.valid_until THEN 'it ends before it begins'
+                WHEN u.role = 'same_as' AND u.from_kind <> u.to_kind THEN 'subjects of two kinds are not the same'
+                WHEN u.share <= 0 OR u.share > 1 OR u.share = 'NaN' THEN 'its share is not between 0 and 1'
+                WHEN u.from_kind IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
+                     AND u.to_kind IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'another row of this load has the same source_key'
+                ELSE 'unknown from_kind or to_kind' END,
+           to_jsonb(u), recorded_at
+    FROM unreadable AS u;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT r.source_no, n.kind, n.key, recorded_at
+    FROM (SELECT i.from_source, i.from_kind, i.from_key FROM pg_temp.revacct_incoming_link AS i
+          UNION SELECT i.to_source, i.to_kind, i.to_key FROM pg_temp.revacct_incoming_link AS i) AS n (source, kind, key)
+         JOIN revacct_data.source AS r USING (source)
+    ORDER BY r.source_no, n.kind, n.key COLLATE "C"
+    ON CONFLICT DO NOTHING;
+
+    DROP TABLE IF EXISTS pg_temp.revacct_link;
+    CREATE TEMPORARY TABLE revacct_link AS
+    SELECT f.subject_id AS from_subject, t.subject_id AS to_subject, i.role, tstzrange(nullif(i.valid_from, '-infinity'), nullif(i.valid_until, 'infinity')) AS valid, i.share::numeric(9, 6) AS share, i.source_key
+    FROM pg_temp.revacct_incoming_link AS i
+         JOIN revacct_data.source AS fs ON fs.source = i.from_source JOIN revacct_data.subject AS f ON f.subject_key = i.from_key AND f.kind = i.from_kind AND f.source_no = fs.source_no
+         JOIN revacct_data.source AS ts ON ts.source = i.to_source JOIN revacct_data.subject AS t ON t.subject_key = i.to_key AND t.kind = i.to_kind AND t.source_no = ts.source_no;
+    -- the same as it is on record, by this source or another
+    DELETE FROM pg_temp.revacct_link AS i
+    USING revacct_data.subject_link AS l
+    WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND upper_inf(l.recorded) AND l.valid = i.valid
+      AND (l.share IS NOT DISTINCT FROM i.share OR l.source_no <> source_no);
+    -- said otherwise: the record of what was said before ends
+    WITH ended AS (
+        UPDATE revacct_data.subject_link AS l SET recorded = tstzrange(lower(l.recorded), recorded_at)
+        FROM pg_temp.revacct_link AS i WHERE l.source_no = source_no AND l.source_key = i.source_key AND upper_inf(l.recorded)
+        RETURNING l.*
+    )
+    INSERT INTO revacct_data.pending_subject (subject_id)
+    SELECT both_ends.subject_id FROM ended AS e, LATERAL (VALUES (e.from_subject), (e.to_subject)) AS both_ends (subject_id) WHERE e.role = 'same_as';
+    WITH added AS (
+        INSERT INTO revacct_data.subject_link (from_subject, to_subject, role, valid, share, recorded, source_no, source_key)
+        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key
+        FROM pg_temp.revacct_link AS i
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), to_refold AS (
+        INSERT INTO revacct_data.pending_subject (subject_id)
+        SELECT both_ends.subject_id FROM added AS a, LATERAL (VALUES (a.from_subject), (a.to_subject)) AS both_ends (subject_id) WHERE a.role = 'same_as'
+    ), other AS (
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'link', i.source_key, 'another link between the two is on record for a part of its time', to_jsonb(i), recorded_at
+        FROM pg_temp.revacct_link AS i WHERE NOT EXISTS (SELECT FROM added AS a WHERE a.source_key = i.source_key)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM added), rejected + (SELECT count(*) FROM other) INTO loaded, rejected;
+    known := read - loaded - rejected;
+    DROP TABLE pg_temp.revacct_link;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION _take_in_links(smallint, timestamptz, bigint) IS
+'Moves the rows of the temporary table revacct_incoming_link into the links, and sets aside what it cannot. Runs with its owner''s rights: nobody may write the links.';
+
+CREATE FUNCTION _take_in_money(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_money;
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_money AS i WHERE r.source_no = source_no AND r.fact = 'money' AND r.source_key = i.source_key;
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i
+        USING pg_temp.revacct_incoming_money AS same LEFT JOIN revacct_data.money AS m ON m.source_no = source_no AND m.source_key = same.source_key
+        WHERE same.ctid = i.ctid
+          AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('recurring', 'one_time', 'cost', 'budget') OR i.starts_on IS NULL OR i.ends_on <= i.starts_on
+               OR NOT isfinite(i.starts_on) OR i.amount IS NULL OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR coalesce(i.currency, '') = '' OR i.corrects = i.source_key
+               OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
+               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_money AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+               OR (m.source_key IS NULL AND i.corrects IS NOT NULL
+                   AND (NOT EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
+                        OR EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))
+               OR (m.source_key IS NOT NULL AND (m.kind, m.amount, m.currency, m.during, m.corrects)
+                   IS DISTINCT FROM (i.kind, i.amount::numeric(18, 2), i.currency, CASE WHEN i.ends_on > i.starts_on OR i.ends_on IS NULL THEN daterange(i.starts_on, i.ends_on) END, i.corrects)))
+        RETURNING i.*, m.source_key IS NOT NULL AS recorded
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', g.source_key,
+           CASE WHEN g.recorded THEN 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects'
+                WHEN coalesce(g.source_key, '') = '' THEN 'it has no source_key'
+                WHEN g.kind IS NULL OR g.kind NOT IN ('recurring', 'one_time', 'cost', 'budget') THEN 'unknown kind of money'
+                WHEN g.starts_on IS NULL OR NOT isfinite(g.starts_on) THEN 'it has no starts_on'
+                WHEN g.ends_on <= g.starts_on THEN 'it ends before it begins'
+                WHEN g.amount IS NULL OR g.amount = 'NaN' OR abs(g.amount) >= 1e14 THEN 'its amount is no amount'
+                WHEN coalesce(g.currency, '') = '' THEN 'it has no currency'
+                WHEN g.corrects IS NOT NULL THEN 'what it corrects is not there, or corrected already'
+                WHEN g.subject_key IS NOT NULL AND (g.subject_kind IS NULL OR g.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
+                ELSE 'another row of this load has the same source_key' END,
+           to_jsonb(g) - 'recorded', recorded_at
+    FROM gone AS g;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_money AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
+    ON CONFLICT DO NOTHING;
+    PERFORM _register_parties(array_agg(DISTINCT i.party)) FROM pg_temp.revacct_incoming_money AS i WHERE i.party IS NOT NULL;
+    INSERT INTO revacct_data.money (source_no, source_key, kind, subject_id, program, party, during, amount, currency, corrects, recorded_at)
+    SELECT source_no, i.source_key, i.kind, s.subject_id, i.program, i.party, daterange(i.starts_on, i.ends_on), i.amount, i.currency, i.corrects, recorded_at
+    FROM pg_temp.revacct_incoming_money AS i
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION _take_in_money(smallint, timestamptz, bigint) IS
+'Moves the rows of the temporary table revacct_incoming_money into the money, and sets aside what it cannot. Runs with its owner''s rights: nobody may write it.';
+
+CREATE FUNCTION _take_in_commitments(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_commitment;
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_commitment AS i WHERE r.source_no = source_no AND r.fact = 'commitment' AND r.source_key = i.source_key;
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i
+        USING pg_temp.revacct_incoming_commitment AS same LEFT JOIN revacct_data.commitment AS m ON m.source_no = source_no AND m.source_key = same.source_key
+        WHERE same.ctid = i.ctid
+          AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice')
+               OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR NOT isfinite(i.due_at) OR NOT isfinite(i.delivered_at) OR i.corrects = i.source_key
+               OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
+               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_commitment AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+               OR (m.source_key IS NULL AND i.corrects IS NOT NULL
+                   AND (NOT EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
+                        OR EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))
+               OR (m.source_key IS NOT NULL AND (m.kind, m.from_party, m.to_party, m.promised, m.amount, m.due_at, m.delivered_at, m.outcome, m.corrects)
+                   IS DISTINCT FROM (i.kind, i.from_party, i.to_party, i.promised, i.amount::numeric(18, 2), i.due_at, i.delivered_at, i.outcome, i.corrects)))
+        RETURNING i.*, m.source_key IS NOT NULL AS recorded
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', g.source_key,
+           CASE WHEN g.recorded THEN 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects'
+                WHEN coalesce(g.source_key, '') = '' THEN 'it has no source_key'
+                WHEN g.kind IS NULL OR g.kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice') THEN 'unknown kind of commitment'
+                WHEN g.amount = 'NaN' OR abs(g.amount) >= 1e14 THEN 'its amount is no amount'
+                WHEN NOT isfinite(g.due_at) OR NOT isfinite(g.delivered_at) THEN 'its times are not finite'
+                WHEN g.corrects IS NOT NULL THEN 'what it corrects is not there, or corrected already'
+                WHEN g.subject_key IS NOT NULL AND (g.subject_kind IS NULL OR g.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
+                ELSE 'another row of this load has the same source_key' END,
+           to_jsonb(g) - 'recorded', recorded_at
+    FROM gone AS g;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_commitment AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
+    ON CONFLICT DO NOTHING;
+    PERFORM _register_parties(array_agg(n.party))
+    FROM (SELECT i.from_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.from_party IS NOT NULL
+          UNION SELECT i.to_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.to_party IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.commitment (source_no, source_key, kind, subject_id, from_party, to_party, promised, amount, due_at, delivered_at, outcome, verified_by, metric, corrects, recorded_at)
+    SELECT source_no, i.source_key, i.kind, s.subject_id, i.from_party, i.to_party, i.promised, i.amount, i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects, recorded_at
+    FROM pg_temp.revacct_incoming_commitment AS i
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION _take_in_commitments(smallint, timestamptz, bigint) IS
+'Moves the rows of the temporary table revacct_incoming_commitment into the commitments, and sets aside what it cannot. Runs with its owner''s rights: nobody may write them.';
+
+CREATE FUNCTION _take_in(source text, fact text, alone boolean)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+DECLARE
+    number constant smallint := _source_number(source);
+    moment timestamptz;
+    write bigint;
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts'), _open_intake(fact);
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'facts are recorded in read committed transactions'
+            USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+                  HINT = 'An older snapshot would not see what is on record already.';
+    END IF;
+    moment := _begin_write(number, alone);
+    write := nextval('revacct_data.load_load_id_seq');
+    CASE fact
+    WHEN 'event' THEN
+        IF alone THEN
+            ANALYZE pg_temp.revacct_incoming_event;
+        ELSE
+            PERFORM pg_advisory_xact_lock(727304, hashtext(i.source_key)) FROM pg_temp.revacct_incoming_event AS i;
+        END IF;
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_events(number, moment, write);
+        IF loaded > 0 THEN
+            INSERT INTO revacct_data.load (load_id, source_no, recorded_by, recorded_at) OVERRIDING SYSTEM VALUE VALUES (write, number, session_user, moment);
+            INSERT INTO revacct_data.pending_load (load_id) VALUES (write);
+        END IF;
+        IF alone THEN
+            TRUNCATE pg_temp.revacct_incoming_event;
+        ELSE
+            DELETE FROM pg_temp.revacct_incoming_event;
+        END IF;
+    WHEN 'link' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_links(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_link;
+    WHEN 'money' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_money(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_money;
+    WHEN 'commitment' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_commitments(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_commitment;
+    END CASE;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION _take_in(text, text, boolean) IS
+'Takes in what is in the temporary table of a kind of fact, and empties it. alone: a load, which no other write to the source meets. Runs with its owner''s rights: nobody may write facts.';
+
+-- Single facts
+
+CREATE FUNCTION _demand_taken(source text, fact text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    counts record;
+    refused revacct_data.rejected;
+BEGIN
+    SELECT * INTO counts FROM _take_in(source, fact, false);
+    IF counts.rejected > 0 THEN
+        SELECT r.* INTO refused FROM revacct_data.rejected AS r WHERE r.ctid = (SELECT max(l.ctid) FROM revacct_data.rejected AS l WHERE l.xmin = pg_current_xact_id()::xid);
+        IF refused.rule_kind IS NULL THEN
+            RAISE EXCEPTION 'the % cannot be recorded: %', fact, refused.reason
+                USING ERRCODE = 'check_violation', DETAIL = format('It is %s.', jsonb_strip_nulls(refused.content));
+        ELSE
+            RAISE EXCEPTION '%', refused.reason
+                USING ERRCODE = 'check_violation', DETAIL = format('The rule is %s "%s".', refused.rule_kind, refused.rule_key),
+                      HINT = format('Mend it, or ask for an exception: SELECT request_override(%L, %L, %L, ''why'').', refused.rule_kind, refused.rule_key,
+                                    object_key(source, refused.content ->> 'subject_kind', refused.content ->> 'subject_key'));
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION _demand_taken(text, text) IS 'Takes in a single fact, or refuses it with the reason.';
+
+CREATE FUNCTION record_event(
+    source text, subject_kind text, subject_key text, event text, occurred_at timestamptz DEFAULT now(), source_key text DEFAULT NULL,
+    lifecycle text DEFAULT NULL, stage text DEFAULT NULL, field text DEFAULT NULL, code text DEFAULT NULL, code_list text DEFAULT NULL,
+    party text DEFAULT NULL, actor text DEFAULT NULL, amount numeric DEFAULT NULL, currency text DEFAULT NULL, program text DEFAULT NULL,
+    seq bigint DEFAULT NULL, value bigint DEFAULT NULL, corrects text DEFAULT NULL, details jsonb DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    key constant text := coalesce(source_key, gen_random_uuid()::text);
+BEGIN
+    PERFORM _open_intake('event');
+    DELETE FROM pg_temp.revacct_incoming_event;
+    INSERT INTO pg_temp.revacct_incoming_event (subject_kind, subject_key, event, occurred_at, source_key, lifecycle, stage, field, code, code_list, party, actor, amount,
+                                                currency, program, seq, value, corrects, details)
+    VALUES (subject_kind, subject_key, event, occurred_at, key, lifecycle, stage, field, code, code_list, party, actor, amount, currency, program, seq, value, corrects, details);
+    PERFORM _demand_taken(source, 'event');
+    RETURN key;
+END $$;
+COMMENT ON FUNCTION record_event(text, text, text, text, timestamptz, text, text, text, text, text, text, text, text, numeric, text, text, bigint, bigint, text, jsonb) IS
+'Records that something happened, and returns its key; what was recorded under that key before is not recorded again. source: the system that says so. subject_kind: account, person, lead, opportunity, contract, project or case. event: a known kind, or a code of the list event. source_key: its key in the source; NULL: a new one. lifecycle, stage: of stage_entered. field: of field_set. code, code_list: what was set, or the reason. party: to whom, such as the owner assigned. value: a number for its mark, if none of these is. corrects: the key of the event that it corrects; retracted takes that back. details: what else is to be kept. For loaders, stewards and the council.
+Errors: check_violation (23514) when it cannot be read, or a rule refuses it; insufficient_privilege (42501); invalid_transaction_state (25000).';
+
+CREATE FUNCTION record_link(
+    source text, from_kind text, from_key text, role text, to_kind text, to_key text, from_source text DEFAULT NULL, to_source text DEFAULT NULL,
+    valid_from timestamptz DEFAULT NULL, valid_until timestamptz DEFAULT NULL, share numeric DEFAULT NULL, source_key text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM _open_intake('link');
+    DELETE FROM pg_temp.revacct_incoming_link;
+    INSERT INTO pg_temp.revacct_incoming_link (from_source, from_kind, from_key, to_source, to_kind, to_key, role, valid_from, valid_until, share, source_key)
+    VALUES (from_source, from_kind, from_key, to_source, to_kind, to_key, role, valid_from, valid_until, share, source_key);
+    PERFORM _demand_taken(source, 'link');
+END $$;
+COMMENT ON FUNCTION record_link(text, text, text, text, text, text, text, text, timestamptz, timestamptz, numeric, text) IS
+'Records how two subjects hang together, as in record_link(''crm'', ''opportunity'', ''O-1'', ''account'', ''account'', ''A-1''). role: account, originated, contact_role, same_as, referral or delivers. from_source, to_source: the systems whose keys these are; NULL: source. A link with a source_key on record ends the record of what was said before. For loaders, stewards and the council.
+Errors: check_violation (23514), insufficient_privilege (42501), invalid_transaction_state (25000).';
+
+CREATE FUNCTION record_money(
+    source text, kind text, starts_on date, amount numeric, currency text, ends_on date DEFAULT NULL, subject_kind text DEFAULT NULL, subject_key text DEFAULT NULL,
+    program text DEFAULT NULL, party text DEFAULT NULL, source_key text DEFAULT NULL, corrects text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    key constant text := coalesce(source_key, gen_random_uuid()::text);
+BEGIN
+    PERFORM _open_intake('money');
+    DELETE FROM pg_temp.revacct_incoming_money;
+    INSERT INTO pg_temp.revacct_incoming_money (source_key, kind, subject_kind, subject_key, program, party, starts_on, ends_on, amount, currency, corrects)
+    VALUES (key, kind, subject_kind, subject_key, program, party, starts_on, ends_on, amount, currency, corrects);
+    PERFORM _demand_taken(source, 'money');
+    RETURN key;
+END $$;
+COMMENT ON FUNCTION record_money(text, text, date, numeric, text, date, text, text, text, text, text, text) IS
+'Records money, and returns its key. kind: recurring (amount a month), one_time, cost or budget. starts_on, ends_on: the days it is for, without the last; ends_on NULL: open. corrects: the key of what it corrects. For loaders, stewards and the council.
+Errors: check_violation (23514), insufficient_privilege (42501), invalid_transaction_state (25000).';
+
+CREATE FUNCTION record_commitment(
+    source text, kind text, promised text, from_party text, to_party text DEFAULT NULL, due_at timestamptz DEFAULT NULL, delivered_at timestamptz DEFAULT NULL,
+    outcome text DEFAULT NULL, amount numeric DEFAULT NULL, subject_kind text DEFAULT NULL, subject_key text DEFAULT NULL, verified_by text DEFAULT NULL,
+    metric text DEFAULT NULL, source_key text DEFAULT NULL, corrects text DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    key constant text := coalesce(source_key, gen_random_uuid()::text);
+BEGIN
+    PERFORM _open_intake('commitment');
+    DELETE FROM pg_temp.revacct_incoming_commitment;
+    INSERT INTO pg_temp.revacct_incoming_commitment (source_key, kind, subject_kind, subject_key, from_party, to_party, promised, amount, due_at, delivered_at, outcome,
+                                                     verified_by, metric, corrects)
+    VALUES (key, kind, subject_kind, subject_key, from_party, to_party, promised, amount, due_at, delivered_at, outcome, verified_by, metric, corrects);
+    PERFORM _demand_taken(source, 'commitment');
+    RETURN key;
+END $$;
+COMMENT ON FUNCTION record_commitment(text, text, text, text, text, timestamptz, timestamptz, text, numeric, text, text, text, text, text, text) IS
+'Records what somebody promised, and returns its key; what became of it is recorded by a correction. kind: milestone, check_in, action, promise, forecast or practice. metric: the metric it serves. corrects: the key of what it corrects. For loaders, stewards and the council.
+Errors: check_violation (23514), insufficient_privilege (42501), invalid_transaction_state (25000).';
