@@ -119,6 +119,14 @@ ALTER TABLE revacct_data.commitment ENABLE ALWAYS TRIGGER guard_end;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.rejected FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.rejected FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 ALTER TABLE revacct_data.rejected ENABLE ALWAYS TRIGGER guard_end;
+-- What is derived is in no dump, and nobody writes it.
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.identity FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.journey FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.cell FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.placement FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.pack FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.placed_lifecycle FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.refreshed FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 
 -- All rows are the user's own: nothing is shipped.
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.access', '');
@@ -178,4 +186,5 @@ REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_
     _retire(bigint, text, text, text, timestamptz, boolean), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
-    _demand_taken(text, text) FROM PUBLIC;
+    _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
+    _refresh_figures() FROM PUBLIC;
