@@ -399,6 +399,8 @@ BEGIN
     PERFORM _demand_access('{steward, council}', 'rebuild journeys');
     PERFORM pg_advisory_xact_lock(727305, 0);
     TRUNCATE revacct_data.identity, revacct_data.journey, revacct_data.cell, revacct_data.placement, revacct_data.pack, revacct_data.placed_lifecycle, revacct_data.refreshed;
+    DELETE FROM revacct_data.pending_load;
+    DELETE FROM revacct_data.pending_subject;
     RETURN QUERY SELECT r.step, r.row_count, r.seconds FROM refresh() AS r;
 END $$;
 COMMENT ON FUNCTION rebuild_journeys() IS
