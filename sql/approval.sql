@@ -213,6 +213,7 @@ BEGIN
             USING ERRCODE = 'feature_not_supported', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
                   HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED.';
     END IF;
+    PERFORM _hold_horizon();
     LOCK TABLE revacct_data.validity IN SHARE ROW EXCLUSIVE MODE;
 END $$;
 COMMENT ON FUNCTION _lock_model() IS 'Lets one transaction at a time sign changes and put them in force, from here to its end; readers are not held up.';

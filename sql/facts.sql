@@ -261,16 +261,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _source_number(text) IS 'The number of a source, a new one if there is none.';
 
--- The horizon: before it nothing can be recorded any more
-
 CREATE FUNCTION _begin_write(source_no smallint, alone boolean)
 RETURNS timestamptz
 LANGUAGE plpgsql
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 BEGIN
-    -- The lock says since when this transaction writes, for _horizon(). Its number is in seconds since 2020, rounded down.
-    PERFORM pg_advisory_xact_lock_shared(727301, floor(extract(epoch FROM clock_timestamp()))::int8::int4 - 1577836800);
+    PERFORM _hold_horizon();
     -- A load is alone with its source; single writes meet on their keys only.
     IF alone THEN
         PERFORM pg_advisory_xact_lock(727302, source_no);
@@ -280,22 +277,6 @@ BEGIN
     RETURN clock_timestamp();
 END $$;
 COMMENT ON FUNCTION _begin_write(smallint, boolean) IS 'Takes the locks of a writer, and returns the time at which what it writes is recorded.';
-
-CREATE FUNCTION _horizon()
-RETURNS timestamptz
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    -- before the locks are read: a writer whose lock is not seen records later than this
-    horizon timestamptz := clock_timestamp();
-BEGIN
-    RETURN least(horizon, (
-        SELECT to_timestamp(min(l.objid::int8) + 1577836800)
-        FROM pg_locks AS l
-        WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND l.classid = 727301 AND l.objsubid = 2));
-END $$;
-COMMENT ON FUNCTION _horizon() IS 'The time up to which the ledger is complete: whoever still writes records later than that.';
 
 -- The way in. The temporary tables belong to the owner of the functions, so that nobody can put something else in their place.
 

@@ -516,3 +516,31 @@ BEGIN ATOMIC
     SELECT greatest(statement_timestamp(), (SELECT max(c.decided_at) FROM revacct_data.change AS c WHERE c.status = 'approved'));
 END;
 COMMENT ON FUNCTION _now() IS 'The time as of which the model is asked if nobody says another.';
+
+-- The horizon: up to it, facts and definitions are all on record, and nothing can be recorded any more
+
+CREATE FUNCTION _hold_horizon()
+RETURNS void
+LANGUAGE SQL
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- The lock says since when this transaction writes. Its number is in seconds since 2020, rounded down.
+    SELECT pg_advisory_xact_lock_shared(727301, (floor(extract(epoch FROM clock_timestamp())) - 1577836800)::int4);
+END;
+COMMENT ON FUNCTION _hold_horizon() IS 'Keeps _horizon() from passing this instant until the transaction ends. To be called before the time is taken at which something is recorded.';
+
+CREATE FUNCTION _horizon()
+RETURNS timestamptz
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- before the locks are read: a writer whose lock is not seen records later than this
+    horizon timestamptz := clock_timestamp();
+BEGIN
+    RETURN least(horizon, (
+        SELECT to_timestamp(min(l.objid::int8) + 1577836800)
+        FROM pg_locks AS l
+        WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND l.classid = 727301 AND l.objsubid = 2));
+END $$;
+COMMENT ON FUNCTION _horizon() IS 'The time up to which the record is complete: whoever still writes records later than that.';

@@ -122,6 +122,9 @@ ALTER TABLE revacct_data.rejected ENABLE ALWAYS TRIGGER guard_end;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.report_setting FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.report_setting FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 ALTER TABLE revacct_data.report_setting ENABLE ALWAYS TRIGGER guard_end;
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.published FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.published FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.published ENABLE ALWAYS TRIGGER guard_end;
 -- What is derived is in no dump, and nobody writes it.
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.identity FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.journey FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
@@ -171,6 +174,8 @@ SELECT pg_catalog.pg_extension_config_dump('revacct_data.money', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.commitment', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.rejected', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.report_setting', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.published', '');
+SELECT pg_catalog.pg_extension_config_dump('revacct_data.published_published_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.load_load_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.subject_subject_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.change_change_id_seq', '');
@@ -185,10 +190,10 @@ GRANT INSERT, UPDATE, DELETE ON
     revacct_data.access, revacct_data.party, revacct_data.change, revacct_data.version, revacct_data.validity, revacct_data.signoff, revacct_data.numbering,
     revacct_data.calendar, revacct_data.lifecycle, revacct_data.stage, revacct_data.transition, revacct_data.code, revacct_data.field_rule, revacct_data.policy,
     revacct_data.policy_target, revacct_data.policy_step, revacct_data.metric, revacct_data.target, revacct_data.program, revacct_data.responsibility, revacct_data.override,
-    revacct_data.source, revacct_data.load, revacct_data.pending_load, revacct_data.pending_subject, revacct_data.subject, revacct_data.subject_link, revacct_data.correction, revacct_data.money, revacct_data.commitment, revacct_data.rejected, revacct_data.report_setting
+    revacct_data.source, revacct_data.load, revacct_data.pending_load, revacct_data.pending_subject, revacct_data.subject, revacct_data.subject_link, revacct_data.correction, revacct_data.money, revacct_data.commitment, revacct_data.rejected, revacct_data.report_setting, revacct_data.published
 TO @extowner@;
 GRANT SELECT, UPDATE ON SEQUENCE revacct_data.change_change_id_seq, revacct_data.version_version_id_seq, revacct_data.override_override_id_seq, revacct_data.load_load_id_seq,
-    revacct_data.subject_subject_id_seq TO @extowner@;
+    revacct_data.subject_subject_id_seq, revacct_data.published_published_id_seq TO @extowner@;
 
 REVOKE EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regrole), link_login(text, regrole) TO @extowner@;
@@ -200,4 +205,5 @@ REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
-    _refresh_figures(), _group_cells(), _cell_figures(timestamptz), _cell_sla_figures(timestamptz) FROM PUBLIC;
+    _refresh_figures(), _group_cells(), _cell_figures(timestamptz), _cell_sla_figures(timestamptz), _judged(text, text, timestamptz, timestamptz, text, text, text),
+    _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text, timestamptz) FROM PUBLIC;

@@ -132,6 +132,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION merge(journey, journey) IS
 'All marks of two journeys of one subject, identical ones once: what rollup() makes of them.';
 
+CREATE FUNCTION _first_at(journey, marks int[])
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'revacct_journey_first_marked_at'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION _first_at(journey, int[]) IS
+'The time of the first mark that is one of these; NULL when there is none.';
+
 CREATE FUNCTION _first_value(journey, marks int[])
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'revacct_journey_first_value'

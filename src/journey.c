@@ -63,6 +63,7 @@ PG_FUNCTION_INFO_V1(revacct_journey_mark_count);
 PG_FUNCTION_INFO_V1(revacct_journey_first_at);
 PG_FUNCTION_INFO_V1(revacct_journey_last_at);
 PG_FUNCTION_INFO_V1(revacct_journey_merge);
+PG_FUNCTION_INFO_V1(revacct_journey_first_marked_at);
 PG_FUNCTION_INFO_V1(revacct_journey_first_value);
 PG_FUNCTION_INFO_V1(revacct_journey_last_value);
 PG_FUNCTION_INFO_V1(revacct_journey_last_mark);
@@ -932,6 +933,17 @@ find_mark(FunctionCallInfo fcinfo, bool last)
 				return mark;
 	}
 	return NULL;
+}
+
+/* The time of the first mark that is one of an array. */
+Datum
+revacct_journey_first_marked_at(PG_FUNCTION_ARGS)
+{
+	const Mark *mark = find_mark(fcinfo, false);
+
+	if (mark == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(mark->at);
 }
 
 /* The value of the first mark that is one of an array. */
