@@ -288,6 +288,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA revacct TO %s', grantee);
     IF level <> 'loader' THEN
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA revacct TO %s', grantee);
+    ELSE
+        EXECUTE format('GRANT SELECT ON revacct.rejected_facts TO %s', grantee);
     END IF;
     IF level IN ('analyst', 'steward', 'council') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA revacct_data TO %s', grantee);
@@ -326,6 +328,9 @@ BEGIN
     END IF;
     IF NOT rest && '{reader, analyst, steward, council}' THEN
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA revacct FROM %I', gone);
+        IF 'loader' = ANY (rest) THEN
+            EXECUTE format('GRANT SELECT ON revacct.rejected_facts TO %I', gone);
+        END IF;
     END IF;
     IF rest = '{}' THEN
         EXECUTE format('REVOKE ALL ON SCHEMA revacct FROM %I', gone);
