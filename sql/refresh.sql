@@ -52,7 +52,6 @@ CREATE TABLE revacct_data.placement (
     bucket int NOT NULL,
     PRIMARY KEY (subject_id, cell_id)
 );
-CREATE INDEX ON revacct_data.placement (cell_id, bucket);
 COMMENT ON TABLE revacct_data.placement IS 'Derived: in which group each subject is, of every lifecycle it has entered.';
 COMMENT ON COLUMN revacct_data.placement.subject_id IS 'The subject.';
 COMMENT ON COLUMN revacct_data.placement.cell_id IS 'The group.';
@@ -186,51 +185,54 @@ DECLARE
     amount_marks constant int[] := _field_marks('amount_set');
     written bigint;
 BEGIN
-    DROP TABLE IF EXISTS pg_temp.revacct_place;
+    DROP TABLE IF EXISTS pg_temp.revacct_place, pg_temp.revacct_placed, pg_temp.revacct_dirty;
     IF everybody THEN
         DELETE FROM revacct_data.pack AS p USING revacct_data.cell AS c WHERE c.cell_id = p.cell_id AND c.lifecycle = lifecycle;
         DELETE FROM revacct_data.placement AS p USING revacct_data.cell AS c WHERE c.cell_id = p.cell_id AND c.lifecycle = lifecycle;
         DELETE FROM revacct_data.cell AS c WHERE c.lifecycle = lifecycle;
         CREATE TEMPORARY TABLE revacct_place AS
-        SELECT j.subject_id, date_trunc('month', entered(j.journey, definition) AT TIME ZONE time_zone)::date AS period_start,
-               _last_value(j.journey, segment_marks) AS segment_no, _first_value(j.journey, source_marks) AS lead_source_no,
-               _last_value(j.journey, owner_marks) AS owner_no, _last_mark(j.journey, amount_marks) AS amount_mark
-        FROM revacct_data.journey AS j WHERE entered(j.journey, definition) IS NOT NULL;
+        SELECT p.period_start, p.segment_no, p.lead_source_no, p.owner_no, a.currency, array_agg(p.subject_id) AS members
+        FROM (SELECT j.subject_id, date_trunc('month', entered(j.journey, definition) AT TIME ZONE time_zone)::date AS period_start,
+                     _last_value(j.journey, segment_marks) AS segment_no, _first_value(j.journey, source_marks) AS lead_source_no,
+                     _last_value(j.journey, owner_marks) AS owner_no, _last_mark(j.journey, amount_marks) AS amount_mark
+              FROM revacct_data.journey AS j WHERE entered(j.journey, definition) IS NOT NULL) AS p
+             LEFT JOIN (SELECT m.mark, _currency_of(m.mark) AS currency FROM unnest(amount_marks) AS m (mark)) AS a ON a.mark = p.amount_mark
+        GROUP BY p.period_start, p.segment_no, p.lead_source_no, p.owner_no, a.currency;
     ELSE
         CREATE TEMPORARY TABLE revacct_place AS
-        SELECT j.subject_id, date_trunc('month', entered(j.journey, definition) AT TIME ZONE time_zone)::date AS period_start,
-               _last_value(j.journey, segment_marks) AS segment_no, _first_value(j.journey, source_marks) AS lead_source_no,
-               _last_value(j.journey, owner_marks) AS owner_no, _last_mark(j.journey, amount_marks) AS amount_mark
-        FROM pg_temp.revacct_touched AS t JOIN revacct_data.journey AS j USING (subject_id) WHERE entered(j.journey, definition) IS NOT NULL;
+        SELECT p.period_start, p.segment_no, p.lead_source_no, p.owner_no, a.currency, array_agg(p.subject_id) AS members
+        FROM (SELECT j.subject_id, date_trunc('month', entered(j.journey, definition) AT TIME ZONE time_zone)::date AS period_start,
+                     _last_value(j.journey, segment_marks) AS segment_no, _first_value(j.journey, source_marks) AS lead_source_no,
+                     _last_value(j.journey, owner_marks) AS owner_no, _last_mark(j.journey, amount_marks) AS amount_mark
+              FROM pg_temp.revacct_touched AS t JOIN revacct_data.journey AS j USING (subject_id) WHERE entered(j.journey, definition) IS NOT NULL) AS p
+             LEFT JOIN (SELECT m.mark, _currency_of(m.mark) AS currency FROM unnest(amount_marks) AS m (mark)) AS a ON a.mark = p.amount_mark
+        GROUP BY p.period_start, p.segment_no, p.lead_source_no, p.owner_no, a.currency;
     END IF;
-    ANALYZE pg_temp.revacct_place;
 
     INSERT INTO revacct_data.cell (lifecycle, period_start, segment_no, lead_source_no, owner_no, currency)
-    SELECT lifecycle, n.period_start, n.segment_no, n.lead_source_no, n.owner_no, _currency_of(n.amount_mark)
-    FROM (SELECT DISTINCT p.period_start, p.segment_no, p.lead_source_no, p.owner_no, p.amount_mark FROM pg_temp.revacct_place AS p) AS n
+    SELECT lifecycle, p.period_start, p.segment_no, p.lead_source_no, p.owner_no, p.currency FROM pg_temp.revacct_place AS p
     ON CONFLICT DO NOTHING;
-    DROP TABLE IF EXISTS pg_temp.revacct_dirty;
+    -- By values that are never NULL, as only those can be hashed; group by group, as they are few; into a table, since nobody could guess how many match on six columns.
+    CREATE TEMPORARY TABLE revacct_placed AS
+    SELECT unnest(p.members) AS subject_id, c.cell_id, c.subjects
+    FROM pg_temp.revacct_place AS p
+         JOIN revacct_data.cell AS c
+             ON c.lifecycle = lifecycle AND c.period_start = p.period_start AND coalesce(c.segment_no, -1) = coalesce(p.segment_no, -1)
+                AND coalesce(c.lead_source_no, -1) = coalesce(p.lead_source_no, -1) AND coalesce(c.owner_no, -1) = coalesce(p.owner_no, -1)
+                AND coalesce(c.currency, '') = coalesce(p.currency, '');
+    ANALYZE pg_temp.revacct_placed;
     CREATE TEMPORARY TABLE revacct_dirty (cell_id bigint, bucket int);
 
-    WITH place AS MATERIALIZED (
-        SELECT p.subject_id, c.cell_id, c.subjects
-        FROM (SELECT p.*, _currency_of(p.amount_mark) AS currency FROM (SELECT DISTINCT q.period_start, q.segment_no, q.lead_source_no, q.owner_no, q.amount_mark FROM pg_temp.revacct_place AS q) AS p) AS n
-             JOIN revacct_data.cell AS c
-                 ON c.lifecycle = lifecycle AND c.period_start = n.period_start AND c.segment_no IS NOT DISTINCT FROM n.segment_no
-                    AND c.lead_source_no IS NOT DISTINCT FROM n.lead_source_no AND c.owner_no IS NOT DISTINCT FROM n.owner_no AND c.currency IS NOT DISTINCT FROM n.currency
-             JOIN pg_temp.revacct_place AS p
-                 ON p.period_start = n.period_start AND coalesce(p.segment_no, -1) = coalesce(n.segment_no, -1) AND coalesce(p.lead_source_no, -1) = coalesce(n.lead_source_no, -1)
-                    AND coalesce(p.owner_no, -1) = coalesce(n.owner_no, -1) AND coalesce(p.amount_mark, -1) = coalesce(n.amount_mark, -1)
-    ), left_behind AS (
+    WITH left_behind AS (
         DELETE FROM revacct_data.placement AS o
         USING revacct_data.cell AS c, pg_temp.revacct_touched AS t
         WHERE NOT everybody AND o.subject_id = t.subject_id AND c.cell_id = o.cell_id AND c.lifecycle = lifecycle
-          AND NOT EXISTS (SELECT FROM place AS p WHERE p.subject_id = o.subject_id AND p.cell_id = o.cell_id)
+          AND NOT EXISTS (SELECT FROM pg_temp.revacct_placed AS p WHERE p.subject_id = o.subject_id AND p.cell_id = o.cell_id)
         RETURNING o.cell_id, o.bucket
     ), added AS (
         INSERT INTO revacct_data.placement (subject_id, cell_id, bucket)
         SELECT p.subject_id, p.cell_id, (p.subjects + row_number() OVER (PARTITION BY p.cell_id ORDER BY p.subject_id) - 1) / 1000
-        FROM place AS p
+        FROM pg_temp.revacct_placed AS p
         WHERE everybody OR NOT EXISTS (SELECT FROM revacct_data.placement AS o WHERE o.subject_id = p.subject_id AND o.cell_id = p.cell_id)
         RETURNING cell_id, bucket
     ), counted AS (
@@ -240,18 +242,33 @@ BEGIN
     INSERT INTO pg_temp.revacct_dirty (cell_id, bucket)
     SELECT l.cell_id, l.bucket FROM left_behind AS l
     UNION SELECT a.cell_id, a.bucket FROM added AS a
-    UNION SELECT o.cell_id, o.bucket FROM place AS p JOIN revacct_data.placement AS o USING (subject_id, cell_id) WHERE NOT everybody;
+    UNION SELECT o.cell_id, o.bucket FROM pg_temp.revacct_placed AS p JOIN revacct_data.placement AS o USING (subject_id, cell_id) WHERE NOT everybody;
     ANALYZE pg_temp.revacct_dirty;
 
-    IF NOT everybody THEN
-        DELETE FROM revacct_data.pack AS p USING pg_temp.revacct_dirty AS d WHERE p.cell_id = d.cell_id AND p.bucket = d.bucket;
+    IF everybody THEN
+        INSERT INTO revacct_data.pack (cell_id, bucket, pack)
+        SELECT p.cell_id, p.bucket, journey_pack(j.subject_id, j.journey)
+        FROM revacct_data.placement AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.journey AS j USING (subject_id)
+        WHERE c.lifecycle = lifecycle
+        GROUP BY p.cell_id, p.bucket;
+        GET DIAGNOSTICS written = ROW_COUNT;
+    ELSE
+        -- Who was not touched is taken over from the pack as it was: there is no need to look each of them up.
+        WITH gone AS (
+            DELETE FROM revacct_data.pack AS p USING pg_temp.revacct_dirty AS d WHERE p.cell_id = d.cell_id AND p.bucket = d.bucket RETURNING p.*
+        ), member AS (
+            SELECT g.cell_id, g.bucket, u.subject::bigint AS subject_id, u.journey
+            FROM gone AS g, unpack(g.pack) AS u
+            WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_touched AS t WHERE t.subject_id = u.subject::bigint)
+            UNION ALL
+            SELECT o.cell_id, o.bucket, j.subject_id, j.journey
+            FROM pg_temp.revacct_placed AS p JOIN revacct_data.placement AS o USING (subject_id, cell_id) JOIN revacct_data.journey AS j USING (subject_id)
+        )
+        INSERT INTO revacct_data.pack (cell_id, bucket, pack)
+        SELECT m.cell_id, m.bucket, journey_pack(m.subject_id, m.journey) FROM member AS m GROUP BY m.cell_id, m.bucket;
+        GET DIAGNOSTICS written = ROW_COUNT;
     END IF;
-    INSERT INTO revacct_data.pack (cell_id, bucket, pack)
-    SELECT d.cell_id, d.bucket, journey_pack(j.subject_id, j.journey)
-    FROM pg_temp.revacct_dirty AS d JOIN revacct_data.placement AS p USING (cell_id, bucket) JOIN revacct_data.journey AS j USING (subject_id)
-    GROUP BY d.cell_id, d.bucket;
-    GET DIAGNOSTICS written = ROW_COUNT;
-    DROP TABLE pg_temp.revacct_place, pg_temp.revacct_dirty;
+    DROP TABLE pg_temp.revacct_place, pg_temp.revacct_placed, pg_temp.revacct_dirty;
     RETURN written;
 END $$;
 COMMENT ON FUNCTION _place(text, lifecycle, text, boolean) IS
