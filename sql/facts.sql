@@ -283,7 +283,7 @@ COMMENT ON FUNCTION _begin_write(smallint, boolean) IS 'Takes the locks of a wri
 CREATE FUNCTION _open_intake(fact text)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
 AS $$
 DECLARE
     intake constant text := 'pg_temp.revacct_incoming_' || fact;
@@ -297,6 +297,10 @@ BEGIN
                 subject_kind text, subject_key text, event text, occurred_at timestamptz, source_key text, lifecycle text, stage text, field text, code text,
                 code_list text, party text, actor text, amount numeric, currency text, program text, seq bigint, value bigint, corrects text, details jsonb);
             GRANT INSERT ON pg_temp.revacct_incoming_event TO PUBLIC;
+            DROP TABLE IF EXISTS pg_temp.revacct_meaning;
+            CREATE TEMPORARY TABLE revacct_meaning (
+                event text, lifecycle text, stage text, field text, code_list text, code text, currency text, mark_kind text, mark_key text, code_key text,
+                mark int, code_no bigint);
         WHEN 'link' THEN
             CREATE TEMPORARY TABLE revacct_incoming_link (
                 from_source text, from_kind text, from_key text, to_source text, to_kind text, to_key text, role text, valid_from timestamptz,
@@ -583,16 +587,15 @@ BEGIN
     rejected := rejected + dropped;
 
     -- What the names mean: they are few.
-    DROP TABLE IF EXISTS pg_temp.revacct_meaning;
-    CREATE TEMPORARY TABLE revacct_meaning AS
-    SELECT n.*,
+    DELETE FROM pg_temp.revacct_meaning;
+    INSERT INTO pg_temp.revacct_meaning (event, lifecycle, stage, field, code_list, code, currency, mark_kind, mark_key, code_key)
+    SELECT n.event, n.lifecycle, n.stage, n.field, n.code_list, n.code, n.currency,
            CASE WHEN n.event = 'stage_entered' THEN 'stage' WHEN n.event <> 'retracted' THEN 'event' END AS mark_kind,
            CASE WHEN n.event = 'stage_entered' THEN revacct.object_key(n.lifecycle, n.stage)
                 WHEN n.event = 'field_set' AND n.field = 'amount' THEN revacct.object_key(VARIADIC array_remove(ARRAY['amount_set', nullif(n.currency, '')], NULL))
                 WHEN n.event = 'field_set' THEN revacct.object_key(n.field || '_set')
                 WHEN n.event <> 'retracted' THEN revacct.object_key(n.event) END AS mark_key,
-           CASE WHEN n.code <> '' THEN revacct.object_key(coalesce(nullif(n.code_list, ''), nullif(n.field, ''), CASE WHEN n.event = 'disposition_set' THEN 'disposition' ELSE n.event END), n.code) END AS code_key,
-           NULL::int AS mark, NULL::bigint AS code_no
+           CASE WHEN n.code <> '' THEN revacct.object_key(coalesce(nullif(n.code_list, ''), nullif(n.field, ''), CASE WHEN n.event = 'disposition_set' THEN 'disposition' ELSE n.event END), n.code) END AS code_key
     FROM (SELECT DISTINCT i.event, CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AS lifecycle, CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END AS stage,
                           coalesce(i.field, '') AS field, coalesce(i.code_list, '') AS code_list, coalesce(i.code, '') AS code, coalesce(i.currency, '') AS currency
           FROM pg_temp.revacct_incoming_event AS i) AS n;
@@ -616,7 +619,9 @@ BEGIN
     UPDATE pg_temp.revacct_meaning AS m
     SET mark = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = m.mark_kind AND g.key = m.mark_key),
         code_no = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.key = m.code_key);
-    ANALYZE pg_temp.revacct_meaning;
+    IF read > 1000 THEN
+        ANALYZE pg_temp.revacct_meaning;
+    END IF;
 
     -- One key, several rows: the same is known, another is not believed.
     WITH again AS MATERIALIZED (
