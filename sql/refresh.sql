@@ -125,7 +125,7 @@ BEGIN
               UNION SELECT i.subject_id, i.same_as FROM revacct_data.identity AS i WHERE i.same_as = ANY (subjects)) AS i
              JOIN revacct_data.event AS e ON e.subject_id = i.subject_id
         WHERE NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
-        GROUP BY 1 HAVING count(e.mark) > 0;
+        GROUP BY 1 HAVING journey(e.mark, e.occurred_at, e.value, e.seq) IS NOT NULL;
     ELSIF known_at IS NOT NULL THEN
         -- who was the same as whom is taken as it was known then, too
         RETURN QUERY
@@ -134,17 +134,17 @@ BEGIN
         FROM revacct_data.event AS e LEFT JOIN same AS i ON i.subject_id = e.subject_id
         WHERE e.recorded_at <= known_at
           AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key AND c.recorded_at <= known_at)
-        GROUP BY 1 HAVING count(e.mark) > 0;
+        GROUP BY 1 HAVING journey(e.mark, e.occurred_at, e.value, e.seq) IS NOT NULL;
     ELSIF corrected OR identified THEN
         RETURN QUERY
         SELECT coalesce(i.same_as, e.subject_id), journey(e.mark, e.occurred_at, e.value, e.seq)
         FROM revacct_data.event AS e LEFT JOIN revacct_data.identity AS i ON i.subject_id = e.subject_id
         WHERE NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
-        GROUP BY 1 HAVING count(e.mark) > 0;
+        GROUP BY 1 HAVING journey(e.mark, e.occurred_at, e.value, e.seq) IS NOT NULL;
     ELSE
         -- the same without the two joins, which would find nothing in ten million rows
         RETURN QUERY
-        SELECT e.subject_id, journey(e.mark, e.occurred_at, e.value, e.seq) FROM revacct_data.event AS e GROUP BY 1 HAVING count(e.mark) > 0;
+        SELECT e.subject_id, journey(e.mark, e.occurred_at, e.value, e.seq) FROM revacct_data.event AS e GROUP BY 1 HAVING journey(e.mark, e.occurred_at, e.value, e.seq) IS NOT NULL;
     END IF;
 END $$;
 COMMENT ON FUNCTION _fold(bigint[], timestamptz) IS
@@ -345,7 +345,7 @@ BEGIN
                 SELECT coalesce(i.same_as, e.subject_id) AS subject_id, journey(e.mark, e.occurred_at, e.value, e.seq) AS journey
                 FROM revacct_data.event AS e LEFT JOIN revacct_data.identity AS i USING (subject_id)
                 WHERE e.load_id >= loads[1] AND e.load_id <= loads[cardinality(loads)] AND e.load_id = ANY (loads)
-                GROUP BY 1 HAVING count(e.mark) > 0
+                GROUP BY 1 HAVING journey(e.mark, e.occurred_at, e.value, e.seq) IS NOT NULL
             ), merged AS (
                 INSERT INTO revacct_data.journey AS j (subject_id, journey) SELECT n.subject_id, n.journey FROM new AS n
                 ON CONFLICT (subject_id) DO UPDATE SET journey = merge(j.journey, excluded.journey)
