@@ -299,7 +299,7 @@ BEGIN
             GRANT INSERT ON pg_temp.revacct_incoming_event TO PUBLIC;
             DROP TABLE IF EXISTS pg_temp.revacct_meaning;
             CREATE TEMPORARY TABLE revacct_meaning (
-                event text, lifecycle text, stage text, field text, code_list text, code text, currency text, mark_kind text, mark_key text, code_key text,
+                event text, lifecycle text, stage text, field text, code_list text, code text, currency text, years int[], mark_kind text, mark_key text, code_key text,
                 mark int, code_no bigint);
         WHEN 'link' THEN
             CREATE TEMPORARY TABLE revacct_incoming_link (
@@ -535,70 +535,89 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _refuse_moves(smallint, bigint, timestamptz) IS 'Sets aside the moves of a load that rules refuse, and returns how many.';
 
+CREATE FUNCTION _unreadable_since(
+    subject_kind text, subject_key text, source_key text, occurred_at timestamptz, event text, lifecycle text, stage text, field text, amount numeric, corrects text)
+RETURNS text
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN subject_kind IS NULL THEN 'it has no subject_kind'
+                WHEN subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'unknown subject_kind'
+                WHEN coalesce(subject_key, '') = '' THEN 'it has no subject_key'
+                WHEN coalesce(source_key, '') = '' THEN 'it has no source_key'
+                WHEN octet_length(source_key) > 1000 OR octet_length(subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
+                WHEN occurred_at IS NULL THEN 'it has no occurred_at'
+                WHEN occurred_at NOT BETWEEN '1900-01-01 00:00:00+00' AND '2199-12-31 00:00:00+00' THEN 'its occurred_at is not between 1900 and 2199'
+                WHEN event IS NULL THEN 'it has no event'
+                WHEN event = 'stage_entered' AND (coalesce(lifecycle, '') = '' OR coalesce(stage, '') = '') THEN 'stage_entered needs lifecycle and stage'
+                WHEN event = 'field_set' AND coalesce(field, '') = '' THEN 'field_set needs field'
+                WHEN event = 'retracted' AND corrects IS NULL THEN 'retracted needs corrects'
+                WHEN corrects = source_key THEN 'it corrects itself'
+                WHEN amount = 'NaN' OR abs(amount) >= 1e14 THEN 'its amount is no amount' END;
+END;
+COMMENT ON FUNCTION _unreadable_since(text, text, text, timestamptz, text, text, text, text, numeric, text) IS 'Why a row cannot be read as an event; NULL: it can. To be inlined.';
+
 CREATE FUNCTION _take_in_events(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning' SET join_collapse_limit = 1
 AS $$
 #variable_conflict use_variable
 DECLARE
     others boolean := EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no);
     dropped bigint;
     year int;
+    unreadable boolean;
+    repeated boolean;
+    corrections boolean;
 BEGIN
-    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_event;
     rejected := 0;
     known := 0;
     -- what comes again is judged again
     DELETE FROM revacct_data.rejected AS r
     USING pg_temp.revacct_incoming_event AS i
-    WHERE r.source_no = source_no AND r.fact = 'event'
-      AND (r.source_key = i.source_key OR (coalesce(r.source_key, '') = '' AND coalesce(i.source_key, '') = '' AND r.content = to_jsonb(i)));
+    WHERE r.source_no = source_no AND r.fact = 'event' AND r.source_key = i.source_key;
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'event' AND coalesce(r.source_key, '') = ''
+      AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_event AS i WHERE coalesce(i.source_key, '') = '');
+
+    -- What is there, in one look: a load may be large, and is read from disk. Keys are told apart by their hashes, which are small.
+    SELECT count(*), coalesce(bool_or(_unreadable_since(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.amount, i.corrects) IS NOT NULL), false),
+           count(i.source_key) > count(DISTINCT hashtextextended(i.source_key, 0)), coalesce(bool_or(i.corrects IS NOT NULL), false)
+    INTO read, unreadable, repeated, corrections
+    FROM pg_temp.revacct_incoming_event AS i;
 
     -- What cannot be read. A row without a key cannot be told from itself, so it is not taken either.
-    WITH unreadable AS (
-        DELETE FROM pg_temp.revacct_incoming_event AS i
-        WHERE i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
-           OR coalesce(i.subject_key, '') = '' OR coalesce(i.source_key, '') = '' OR octet_length(i.source_key) > 1000 OR octet_length(i.subject_key) > 1000
-           OR i.occurred_at IS NULL OR i.occurred_at NOT BETWEEN '1900-01-01' AND '2199-12-31'
-           OR i.event IS NULL OR (i.event = 'stage_entered' AND (coalesce(i.lifecycle, '') = '' OR coalesce(i.stage, '') = ''))
-           OR (i.event = 'field_set' AND coalesce(i.field, '') = '') OR abs(i.amount) >= 1e14 OR (i.event = 'retracted' AND i.corrects IS NULL)
-           OR (i.amount = 'NaN') OR i.corrects = i.source_key
-        RETURNING i.*
-    )
-    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-    SELECT source_no, 'event', u.source_key,
-           CASE WHEN u.subject_kind IS NULL THEN 'it has no subject_kind'
-                WHEN u.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'unknown subject_kind'
-                WHEN coalesce(u.subject_key, '') = '' THEN 'it has no subject_key'
-                WHEN coalesce(u.source_key, '') = '' THEN 'it has no source_key'
-                WHEN octet_length(u.source_key) > 1000 OR octet_length(u.subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
-                WHEN u.occurred_at IS NULL THEN 'it has no occurred_at'
-                WHEN u.occurred_at NOT BETWEEN '1900-01-01' AND '2199-12-31' THEN 'its occurred_at is not between 1900 and 2199'
-                WHEN u.event IS NULL THEN 'it has no event'
-                WHEN u.event = 'stage_entered' THEN 'stage_entered needs lifecycle and stage'
-                WHEN u.event = 'field_set' AND coalesce(u.field, '') = '' THEN 'field_set needs field'
-                WHEN u.event = 'retracted' AND u.corrects IS NULL THEN 'retracted needs corrects'
-                WHEN u.corrects = u.source_key THEN 'it corrects itself'
-                ELSE 'its amount is no amount' END,
-           to_jsonb(u), recorded_at
-    FROM unreadable AS u;
-    GET DIAGNOSTICS dropped = ROW_COUNT;
-    rejected := rejected + dropped;
+    IF unreadable THEN
+        WITH bad AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            WHERE _unreadable_since(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.amount, i.corrects) IS NOT NULL
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', u.source_key,
+               _unreadable_since(u.subject_kind, u.subject_key, u.source_key, u.occurred_at, u.event, u.lifecycle, u.stage, u.field, u.amount, u.corrects),
+               to_jsonb(u), recorded_at
+        FROM bad AS u;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+    END IF;
 
     -- What the names mean: they are few.
     DELETE FROM pg_temp.revacct_meaning;
-    INSERT INTO pg_temp.revacct_meaning (event, lifecycle, stage, field, code_list, code, currency, mark_kind, mark_key, code_key)
-    SELECT n.event, n.lifecycle, n.stage, n.field, n.code_list, n.code, n.currency,
+    INSERT INTO pg_temp.revacct_meaning (event, lifecycle, stage, field, code_list, code, currency, years, mark_kind, mark_key, code_key)
+    SELECT n.event, n.lifecycle, n.stage, n.field, n.code_list, n.code, n.currency, n.years,
            CASE WHEN n.event = 'stage_entered' THEN 'stage' WHEN n.event <> 'retracted' THEN 'event' END AS mark_kind,
            CASE WHEN n.event = 'stage_entered' THEN revacct.object_key(n.lifecycle, n.stage)
                 WHEN n.event = 'field_set' AND n.field = 'amount' THEN revacct.object_key(VARIADIC array_remove(ARRAY['amount_set', nullif(n.currency, '')], NULL))
                 WHEN n.event = 'field_set' THEN revacct.object_key(n.field || '_set')
                 WHEN n.event <> 'retracted' THEN revacct.object_key(n.event) END AS mark_key,
            CASE WHEN n.code <> '' THEN revacct.object_key(coalesce(nullif(n.code_list, ''), nullif(n.field, ''), CASE WHEN n.event = 'disposition_set' THEN 'disposition' ELSE n.event END), n.code) END AS code_key
-    FROM (SELECT DISTINCT i.event, CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AS lifecycle, CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END AS stage,
-                          coalesce(i.field, '') AS field, coalesce(i.code_list, '') AS code_list, coalesce(i.code, '') AS code, coalesce(i.currency, '') AS currency
-          FROM pg_temp.revacct_incoming_event AS i) AS n;
+    FROM (SELECT y.event, y.lifecycle, y.stage, y.field, y.code_list, y.code, y.currency, array_agg(y.year) AS years
+          FROM (SELECT DISTINCT i.event, CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AS lifecycle, CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END AS stage,
+                       coalesce(i.field, '') AS field, coalesce(i.code_list, '') AS code_list, coalesce(i.code, '') AS code, coalesce(i.currency, '') AS currency,
+                       date_part('year', i.occurred_at)::int AS year
+                FROM pg_temp.revacct_incoming_event AS i) AS y
+          GROUP BY y.event, y.lifecycle, y.stage, y.field, y.code_list, y.code, y.currency) AS n;
 
     IF EXISTS (SELECT FROM pg_temp.revacct_meaning AS m WHERE m.event <> ALL (_known_events() || '{retracted}')
                                                         AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = m.mark_key)) THEN
@@ -624,23 +643,24 @@ BEGIN
     END IF;
 
     -- One key, several rows: the same is known, another is not believed.
-    WITH again AS MATERIALIZED (
-        SELECT i.source_key FROM pg_temp.revacct_incoming_event AS i GROUP BY i.source_key HAVING count(*) > 1
-    ), copy AS (
-        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
-        FROM pg_temp.revacct_incoming_event AS i JOIN again USING (source_key)
-        WINDOW same AS (PARTITION BY i.source_key ORDER BY i.occurred_at, i.seq, to_jsonb(i)::text COLLATE "C")
-    ), gone AS (
-        DELETE FROM pg_temp.revacct_incoming_event AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i.*, copy.is_same
-    ), other AS (
-        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-        SELECT source_no, 'event', g.source_key, 'another row of this load has the same source_key', to_jsonb(g) - 'is_same', recorded_at FROM gone AS g WHERE NOT g.is_same RETURNING 1
-    )
-    SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone AS g WHERE g.is_same) INTO rejected, known;
+    IF repeated THEN
+        WITH again AS MATERIALIZED (
+            SELECT i.source_key FROM pg_temp.revacct_incoming_event AS i GROUP BY i.source_key HAVING count(*) > 1
+        ), copy AS (
+            SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+            FROM pg_temp.revacct_incoming_event AS i JOIN again USING (source_key)
+            WINDOW same AS (PARTITION BY i.source_key ORDER BY i.occurred_at, i.seq, to_jsonb(i)::text COLLATE "C")
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i.*, copy.is_same
+        ), other AS (
+            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+            SELECT source_no, 'event', g.source_key, 'another row of this load has the same source_key', to_jsonb(g) - 'is_same', recorded_at FROM gone AS g WHERE NOT g.is_same RETURNING 1
+        )
+        SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone AS g WHERE g.is_same) INTO rejected, known;
+    END IF;
 
     PERFORM _register_parties(array_agg(DISTINCT n.party))
-    FROM (SELECT DISTINCT i.party FROM pg_temp.revacct_incoming_event AS i WHERE i.party IS NOT NULL
-          UNION SELECT DISTINCT i.actor FROM pg_temp.revacct_incoming_event AS i WHERE i.actor IS NOT NULL) AS n (party);
+    FROM (SELECT DISTINCT i.party, i.actor FROM pg_temp.revacct_incoming_event AS i) AS w, LATERAL (VALUES (w.party), (w.actor)) AS n (party);
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT source_no, n.subject_kind, n.subject_key, recorded_at
     FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_event AS i) AS n
@@ -673,7 +693,7 @@ BEGIN
     END IF;
 
     -- Corrections: of something that is there, and counts.
-    IF EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS i WHERE i.corrects IS NOT NULL) THEN
+    IF corrections THEN
         LOOP
             WITH gone AS (
                 DELETE FROM pg_temp.revacct_incoming_event AS i
@@ -696,7 +716,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    FOR year IN SELECT DISTINCT extract(year FROM i.occurred_at)::int FROM pg_temp.revacct_incoming_event AS i LOOP
+    FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
         PERFORM _make_partition(year);
     END LOOP;
     INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, actor_no, amount, currency, program, corrects, details)
@@ -704,19 +724,20 @@ BEGIN
            coalesce(i.value, m.code_no, CASE WHEN i.event <> 'stage_entered' THEN p.party_no END, CASE WHEN i.field = 'amount' THEN round(i.amount * 10000)::bigint END),
            i.seq, m.mark, source_no, i.source_key, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
     FROM pg_temp.revacct_incoming_event AS i
+         LEFT JOIN revacct_data.party AS p ON p.party = i.party
+         LEFT JOIN revacct_data.party AS a ON a.party = i.actor
          JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
          JOIN pg_temp.revacct_meaning AS m
              ON m.event = i.event AND m.lifecycle = CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AND m.stage = CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END
-                AND m.field = coalesce(i.field, '') AND m.code_list = coalesce(i.code_list, '') AND m.code = coalesce(i.code, '') AND m.currency = coalesce(i.currency, '')
-         LEFT JOIN revacct_data.party AS p ON p.party = i.party
-         LEFT JOIN revacct_data.party AS a ON a.party = i.actor
-    ON CONFLICT DO NOTHING;
+                AND m.field = coalesce(i.field, '') AND m.code_list = coalesce(i.code_list, '') AND m.code = coalesce(i.code, '') AND m.currency = coalesce(i.currency, '');
     GET DIAGNOSTICS loaded = ROW_COUNT;
     known := read - loaded - rejected;
-    INSERT INTO revacct_data.correction (source_no, source_key, subject_id, corrected_by, recorded_at, load_id)
-    SELECT source_no, i.corrects, e.subject_id, i.source_key, recorded_at, load_id
-    FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.corrects
-    WHERE i.corrects IS NOT NULL;
+    IF corrections THEN
+        INSERT INTO revacct_data.correction (source_no, source_key, subject_id, corrected_by, recorded_at, load_id)
+        SELECT source_no, i.corrects, e.subject_id, i.source_key, recorded_at, load_id
+        FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.corrects
+        WHERE i.corrects IS NOT NULL;
+    END IF;
 
     dropped := _refuse_moves(source_no, load_id, recorded_at);
     rejected := rejected + dropped;

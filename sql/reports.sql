@@ -288,7 +288,7 @@ CREATE TABLE revacct_data.open_clock (
     elapsed_seconds bigint,
     remaining_seconds bigint,
     overdue_seconds bigint,
-    fraction_used numeric(9,6),
+    fraction_used numeric(18,6),
     at_risk_count int,
     breach_count int,
     policy_version text
