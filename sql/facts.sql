@@ -699,15 +699,16 @@ BEGIN
                 DELETE FROM pg_temp.revacct_incoming_event AS i
                 WHERE i.corrects IS NOT NULL
                   AND (EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = source_no AND c.source_key = i.corrects)
-                       OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects = i.corrects AND o.source_key COLLATE "C" < i.source_key)
+                       OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.corrects ORDER BY o.source_key COLLATE "C") AS no
+                                                           FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects IS NOT NULL) AS q WHERE q.no > 1)
                        OR NOT (EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.corrects)
-                               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.source_key = i.corrects)))
+                               OR i.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o)))
                 RETURNING i.*
             )
             INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
             SELECT source_no, 'event', g.source_key,
                    CASE WHEN EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = g.corrects)
-                             OR EXISTS (SELECT FROM pg_temp.revacct_incoming_event AS o WHERE o.source_key = g.corrects)
+                             OR g.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o)
                         THEN 'what it corrects is corrected already: correct the event that did' ELSE 'there is no event of the key it corrects' END,
                    to_jsonb(g), recorded_at FROM gone AS g;
             GET DIAGNOSTICS dropped = ROW_COUNT;
@@ -774,7 +775,7 @@ BEGIN
            OR i.role IS NULL OR i.role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers')
            OR (i.from_source, i.from_kind, i.from_key) = (i.to_source, i.to_kind, i.to_key) OR i.valid_from >= i.valid_until
            OR (i.role = 'same_as' AND i.from_kind <> i.to_kind) OR i.share <= 0 OR i.share > 1 OR i.share = 'NaN'
-           OR EXISTS (SELECT FROM pg_temp.revacct_incoming_link AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+           OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_link AS o) AS q WHERE q.no > 1)
         RETURNING i.*
     )
     INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
@@ -858,7 +859,7 @@ BEGIN
           AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('recurring', 'one_time', 'cost', 'budget') OR i.starts_on IS NULL OR i.ends_on <= i.starts_on
                OR NOT isfinite(i.starts_on) OR i.amount IS NULL OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR coalesce(i.currency, '') = '' OR i.corrects = i.source_key
                OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
-               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_money AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+               OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_money AS o) AS q WHERE q.no > 1)
                OR (m.source_key IS NULL AND i.corrects IS NOT NULL
                    AND (NOT EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
                         OR EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))
@@ -913,7 +914,7 @@ BEGIN
           AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice')
                OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR NOT isfinite(i.due_at) OR NOT isfinite(i.delivered_at) OR i.corrects = i.source_key
                OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
-               OR EXISTS (SELECT FROM pg_temp.revacct_incoming_commitment AS o WHERE o.source_key = i.source_key AND o.ctid < i.ctid)
+               OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_commitment AS o) AS q WHERE q.no > 1)
                OR (m.source_key IS NULL AND i.corrects IS NOT NULL
                    AND (NOT EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
                         OR EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))

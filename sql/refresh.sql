@@ -71,11 +71,13 @@ COMMENT ON COLUMN revacct_data.pack.pack IS 'The journeys, by subject_id.';
 CREATE TABLE revacct_data.placed_lifecycle (
     lifecycle text PRIMARY KEY,
     definition lifecycle NOT NULL,
+    fingerprint text NOT NULL GENERATED ALWAYS AS (revacct.fingerprint(definition)) STORED,
     time_zone text NOT NULL
 );
 COMMENT ON TABLE revacct_data.placed_lifecycle IS 'Derived: the lifecycles whose subjects are in groups, as they were defined then. When one is defined otherwise, its groups are made anew.';
 COMMENT ON COLUMN revacct_data.placed_lifecycle.lifecycle IS 'Its name.';
 COMMENT ON COLUMN revacct_data.placed_lifecycle.definition IS 'Its definition.';
+COMMENT ON COLUMN revacct_data.placed_lifecycle.fingerprint IS 'The fingerprint of that.';
 COMMENT ON COLUMN revacct_data.placed_lifecycle.time_zone IS 'The time zone of its months.';
 
 CREATE TABLE revacct_data.refreshed (

@@ -316,12 +316,14 @@ CREATE INDEX ON revacct_data.open_clock (subject_id);
 CREATE TABLE revacct_data.reported_sla (
     policy text PRIMARY KEY,
     lifecycle text NOT NULL,
-    definition sla NOT NULL
+    definition sla NOT NULL,
+    fingerprint text NOT NULL GENERATED ALWAYS AS (revacct.fingerprint(definition)) STORED
 );
 COMMENT ON TABLE revacct_data.reported_sla IS 'Derived: the SLAs of the reports, as they were agreed at the last refresh.';
 COMMENT ON COLUMN revacct_data.reported_sla.policy IS 'Its name.';
 COMMENT ON COLUMN revacct_data.reported_sla.lifecycle IS 'The lifecycle whose subjects it judges.';
 COMMENT ON COLUMN revacct_data.reported_sla.definition IS 'Its definition, every version in its own time.';
+COMMENT ON COLUMN revacct_data.reported_sla.fingerprint IS 'The fingerprint of that.';
 
 CREATE FUNCTION _group_cells()
 RETURNS void
@@ -490,7 +492,7 @@ COMMENT ON FUNCTION _refresh_figures() IS 'Makes the figures of the reports anew
 CREATE VIEW funnel AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.entered, f.observed, f.imputed, f.converted, f.lost, f.no_decision, f.recycled, f.churned, f.in_progress, f.expired, f.conversion_rate, f.rate_low, f.rate_high, f.decided_rate, f.timed_count, f.mean_days_to_convert, f.amount_entered, f.amount_converted, f.amount_lost,
-           g.subjects, r.as_of, revacct.fingerprint(l.definition) AS definition_fingerprint
+           g.subjects, r.as_of, l.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.funnel_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), revacct_data.refreshed AS r
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW funnel IS 'How far subjects come: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from funnel_conversion(). Each subject counts with its best attempt, or as the lifecycle says. Groups too small to be open to everybody are shown together as (small groups).';
@@ -530,7 +532,7 @@ COMMENT ON COLUMN funnel.definition_fingerprint IS 'The fingerprint of the defin
 CREATE VIEW stage_velocity AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.visits, f.pending, f.moved_forward, f.skipped, f.moved_back, f.repeated, f.won, f.lost, f.no_decision, f.recycled, f.churned, f.median_days, f.median_low_days, f.median_high_days, f.p25_days, f.p75_days, f.p90_days, f.last_observed_days, f.business_median_days,
-           g.subjects, r.as_of, revacct.fingerprint(l.definition) AS definition_fingerprint
+           g.subjects, r.as_of, l.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.velocity_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), revacct_data.refreshed AS r
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW stage_velocity IS 'How long subjects stay in each stage: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from stage_velocity(). Visits that are not over count as long as they have lasted. Groups too small to be open to everybody are shown together as (small groups).';
@@ -570,7 +572,7 @@ COMMENT ON COLUMN stage_velocity.definition_fingerprint IS 'The fingerprint of t
 CREATE VIEW sla_results AS
     SELECT f.policy, g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.policy_no, f.policy_version, f.target_seconds, f.started, f.met, f.breached, f.running, f.paused, f.cancelled, f.at_risk, f.overdue, f.decided, f.breach_rate, f.rate_low, f.rate_high, f.median_hours, f.p90_hours, f.median_overdue_hours,
-           g.subjects, r.as_of, revacct.fingerprint(s.definition) AS definition_fingerprint
+           g.subjects, r.as_of, s.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.sla_figure AS f USING (group_id) JOIN revacct_data.reported_sla AS s USING (policy), revacct_data.refreshed AS r
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW sla_results IS 'Whether agreed times were kept: for each SLA, lifecycle, month of entry, segment, lead source and owner, one row for each target, from sla_breach(). Every clock is judged by the version in force when it mattered. Groups too small to be open to everybody are shown together as (small groups).';
@@ -615,7 +617,7 @@ CREATE VIEW sla_status WITH (security_barrier) AS
     SELECT k.policy, k.lifecycle, s.source, u.kind AS subject_kind, u.subject_key, c.period_start, to_char(c.period_start, 'YYYY-MM') AS period,
            seg.code AS segment, src.code AS lead_source, own.party AS owner,
            k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count,
-           k.policy_version, r.as_of, revacct.fingerprint(d.definition) AS definition_fingerprint
+           k.policy_version, r.as_of, d.fingerprint AS definition_fingerprint
     FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy) JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.subject AS u USING (subject_id)
          JOIN revacct_data.source AS s USING (source_no)
          LEFT JOIN revacct_data.code_name AS seg ON seg.code_no = c.segment_no LEFT JOIN revacct_data.code_name AS src ON src.code_no = c.lead_source_no
