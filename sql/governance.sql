@@ -236,7 +236,8 @@ COMMENT ON FUNCTION _guard() IS 'Trigger function of every table of the model: r
 
 CREATE FUNCTION _has_access(levels text[])
 RETURNS boolean
-LANGUAGE SQL STABLE PARALLEL SAFE
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     -- By membership alone: a superuser is a member of everything only in the eyes of pg_has_role().
     WITH RECURSIVE belongs (oid) AS (
@@ -250,7 +251,7 @@ BEGIN ATOMIC
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
         WHERE a.level = ANY (levels));
 END;
-COMMENT ON FUNCTION _has_access(text[]) IS 'Whether the session''s user has one of these access levels, itself or by membership.';
+COMMENT ON FUNCTION _has_access(text[]) IS 'Whether the session''s user has one of these access levels, itself or by membership. Runs with its owner''s rights: readers have none on the tables.';
 
 CREATE FUNCTION _demand_access(levels text[], what text)
 RETURNS void

@@ -136,7 +136,6 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_da
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.cell_figure FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.cell_sla_figure FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.report_group FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
-CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.grouped_cell FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.funnel_figure FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.velocity_figure FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.sla_figure FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
@@ -205,5 +204,5 @@ REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
-    _refresh_figures(), _group_cells(), _cell_figures(timestamptz), _cell_sla_figures(timestamptz), _judged(text, text, timestamptz, timestamptz, text, text, text),
+    _refresh_figures(interval), _group_cells(), _judged(text, text, timestamptz, timestamptz, text, text, text),
     _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text, timestamptz) FROM PUBLIC;

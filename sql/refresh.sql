@@ -61,12 +61,14 @@ CREATE TABLE revacct_data.pack (
     cell_id bigint NOT NULL,
     bucket int NOT NULL,
     pack journey_pack NOT NULL,
+    subjects bigint NOT NULL GENERATED ALWAYS AS (revacct.subject_count(pack)) STORED,
     PRIMARY KEY (cell_id, bucket)
 );
 COMMENT ON TABLE revacct_data.pack IS 'Derived: the journeys of each group, a thousand to a pack.';
 COMMENT ON COLUMN revacct_data.pack.cell_id IS 'The group.';
 COMMENT ON COLUMN revacct_data.pack.bucket IS 'The number of the pack in its group.';
 COMMENT ON COLUMN revacct_data.pack.pack IS 'The journeys, by subject_id.';
+COMMENT ON COLUMN revacct_data.pack.subjects IS 'How many they are.';
 
 CREATE TABLE revacct_data.placed_lifecycle (
     lifecycle text PRIMARY KEY,
@@ -270,6 +272,7 @@ BEGIN
         SELECT m.cell_id, m.bucket, journey_pack(m.subject_id, m.journey) FROM member AS m GROUP BY m.cell_id, m.bucket;
         GET DIAGNOSTICS written = ROW_COUNT;
     END IF;
+    INSERT INTO pg_temp.revacct_dirty_cell (cell_id) SELECT DISTINCT d.cell_id FROM pg_temp.revacct_dirty AS d;
     DROP TABLE pg_temp.revacct_place, pg_temp.revacct_placed, pg_temp.revacct_dirty;
     RETURN written;
 END $$;
@@ -288,7 +291,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _say(boolean, text, bigint, numeric) IS 'Tells the progress of refresh().';
 
-CREATE FUNCTION refresh(progress boolean DEFAULT true)
+CREATE FUNCTION refresh(progress boolean DEFAULT true, max_age interval DEFAULT '1 hour')
 RETURNS TABLE (step text, row_count bigint, seconds numeric)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC'
@@ -313,8 +316,9 @@ BEGIN
     PERFORM pg_advisory_xact_lock(727305, 0);
     PERFORM set_config('client_min_messages', 'warning', true);
     horizon := _horizon();
-    DROP TABLE IF EXISTS pg_temp.revacct_touched;
+    DROP TABLE IF EXISTS pg_temp.revacct_touched, pg_temp.revacct_dirty_cell;
     CREATE TEMPORARY TABLE revacct_touched (subject_id bigint PRIMARY KEY);
+    CREATE TEMPORARY TABLE revacct_dirty_cell (cell_id bigint NOT NULL);
 
     -- Rows are taken from here first, and the ledger is read after: whatever they speak of is there.
     WITH done AS (DELETE FROM revacct_data.pending_load AS p RETURNING p.load_id) SELECT array_agg(d.load_id ORDER BY d.load_id) INTO loads FROM done AS d;
@@ -398,15 +402,15 @@ BEGIN
 
     since := clock_timestamp();
     INSERT INTO revacct_data.refreshed (as_of, known_at) VALUES (clock_timestamp(), horizon) ON CONFLICT ((true)) DO UPDATE SET as_of = excluded.as_of, known_at = excluded.known_at;
-    row_count := _refresh_figures();
+    row_count := _refresh_figures(max_age);
     step := 'figures';
     seconds := round(extract(epoch FROM clock_timestamp() - since), 3);
     RETURN NEXT;
     PERFORM _say(progress, step, row_count, seconds);
-    DROP TABLE pg_temp.revacct_touched;
+    DROP TABLE pg_temp.revacct_touched, pg_temp.revacct_dirty_cell;
 END $$;
-COMMENT ON FUNCTION refresh(boolean) IS
-'Brings journeys, packs and figures up to date with the ledger and the model, and tells what it did, a row a step; progress: as notices too, as it goes. It takes up what was recorded since, late and corrected events included; a second one at the same time waits, and finds what is left. A job for pg_cron: SELECT revacct.refresh(). For loaders, analysts, stewards and the council.
+COMMENT ON FUNCTION refresh(boolean, interval) IS
+'Brings journeys, packs and figures up to date with the ledger and the model, and tells what it did, a row a step. progress: as notices too, as it goes. max_age: figures of groups in which nothing happened, which time alone changes, may be that old; 0 makes all of them as of now. A clock that has come due is breached at once. It takes up what was recorded since, late and corrected events included; a second one at the same time waits, and finds what is left. A job for pg_cron: SELECT revacct.refresh(). For loaders, analysts, stewards and the council.
 Errors: insufficient_privilege (42501), invalid_transaction_state (25000).';
 
 CREATE FUNCTION rebuild_journeys()
@@ -417,7 +421,9 @@ AS $$
 BEGIN
     PERFORM _demand_access('{steward, council}', 'rebuild journeys');
     PERFORM pg_advisory_xact_lock(727305, 0);
-    TRUNCATE revacct_data.identity, revacct_data.journey, revacct_data.cell, revacct_data.placement, revacct_data.pack, revacct_data.placed_lifecycle, revacct_data.refreshed;
+    TRUNCATE revacct_data.identity, revacct_data.journey, revacct_data.cell, revacct_data.placement, revacct_data.pack, revacct_data.placed_lifecycle, revacct_data.refreshed,
+        revacct_data.cell_figure, revacct_data.cell_sla_figure, revacct_data.report_group, revacct_data.funnel_figure, revacct_data.velocity_figure, revacct_data.sla_figure, revacct_data.open_clock,
+        revacct_data.reported_sla;
     DELETE FROM revacct_data.pending_load;
     DELETE FROM revacct_data.pending_subject;
     RETURN QUERY SELECT r.step, r.row_count, r.seconds FROM refresh() AS r;

@@ -1,9 +1,11 @@
 --
 -- reports.sql: what BI tools and people read: plain columns, by the rules of docs/reports.md.
 --
--- Nothing is computed here: the kernel's summaries of the packs are merged for each group and read as rows, as of the last
--- refresh. Groups are the finest ones for those who may see all. For others, groups of too few subjects are shown together,
--- with as many of the next smallest as it takes to hide them; so everybody's totals are the same.
+-- Nothing is computed here: the kernel's summaries of the packs are merged for each group and read as rows. What a refresh
+-- makes anew are the groups in which something happened, those with a clock that has come due, and those that are older than
+-- it may be; each tells as of when it is. Groups are the finest ones for those who may see all. For others, groups of too few subjects are shown together,
+-- with as many of the next smallest as it takes to hide them; so totals are everybody's, but for months that are
+-- smaller altogether, which they do not see.
 --
 
 CREATE TABLE revacct_data.report_setting (
@@ -79,7 +81,7 @@ CREATE TABLE revacct_data.cell_figure (
     funnel funnel_summary NOT NULL,
     velocity velocity_summary NOT NULL
 );
-COMMENT ON TABLE revacct_data.cell_figure IS 'Derived: the summaries of each finest group, as of the last refresh. They merge: rollup(velocity) gives the exact medians of any union of groups.';
+COMMENT ON TABLE revacct_data.cell_figure IS 'Derived: the summaries of each finest group, as of when its groups were made. They merge: rollup(velocity) gives the exact medians of any union of groups.';
 COMMENT ON COLUMN revacct_data.cell_figure.cell_id IS 'The group.';
 COMMENT ON COLUMN revacct_data.cell_figure.funnel IS 'How far its subjects come.';
 COMMENT ON COLUMN revacct_data.cell_figure.velocity IS 'How long they stay.';
@@ -96,7 +98,7 @@ COMMENT ON COLUMN revacct_data.cell_sla_figure.policy IS 'The SLA.';
 COMMENT ON COLUMN revacct_data.cell_sla_figure.breaches IS 'What became of its clocks.';
 
 CREATE TABLE revacct_data.report_group (
-    group_id int PRIMARY KEY,
+    group_id uuid PRIMARY KEY,
     audience text NOT NULL CHECK (audience IN ('all', 'analyst', 'reader')),
     lifecycle text NOT NULL,
     period_start date NOT NULL,
@@ -105,10 +107,12 @@ CREATE TABLE revacct_data.report_group (
     lead_source text,
     owner text,
     currency text,
-    subjects bigint NOT NULL
+    subjects bigint NOT NULL,
+    cells bigint[] NOT NULL,
+    as_of timestamptz NOT NULL
 );
 COMMENT ON TABLE revacct_data.report_group IS 'Derived: the groups of the reports.';
-COMMENT ON COLUMN revacct_data.report_group.group_id IS 'Its number.';
+COMMENT ON COLUMN revacct_data.report_group.group_id IS 'Its key, made of the names below.';
 COMMENT ON COLUMN revacct_data.report_group.audience IS 'Who sees it: all, those who see all (analyst), or those who do not (reader).';
 COMMENT ON COLUMN revacct_data.report_group.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN revacct_data.report_group.period_start IS 'The month.';
@@ -118,18 +122,11 @@ COMMENT ON COLUMN revacct_data.report_group.lead_source IS 'The lead source.';
 COMMENT ON COLUMN revacct_data.report_group.owner IS 'The owner.';
 COMMENT ON COLUMN revacct_data.report_group.currency IS 'The currency.';
 COMMENT ON COLUMN revacct_data.report_group.subjects IS 'How many subjects are in it.';
-
-CREATE TABLE revacct_data.grouped_cell (
-    group_id int NOT NULL,
-    cell_id bigint NOT NULL,
-    PRIMARY KEY (group_id, cell_id)
-);
-COMMENT ON TABLE revacct_data.grouped_cell IS 'Derived: which finest groups are in which groups of the reports.';
-COMMENT ON COLUMN revacct_data.grouped_cell.group_id IS 'The group of the reports.';
-COMMENT ON COLUMN revacct_data.grouped_cell.cell_id IS 'The finest group.';
+COMMENT ON COLUMN revacct_data.report_group.cells IS 'The finest groups that it is made of.';
+COMMENT ON COLUMN revacct_data.report_group.as_of IS 'The time as of which its figures are.';
 
 CREATE TABLE revacct_data.funnel_figure (
-    group_id int NOT NULL,
+    group_id uuid NOT NULL,
     stage_no int,
     stage text,
     category text,
@@ -180,7 +177,7 @@ COMMENT ON COLUMN revacct_data.funnel_figure.amount_converted IS 'The amounts of
 COMMENT ON COLUMN revacct_data.funnel_figure.amount_lost IS 'The amounts of those that ended there.';
 
 CREATE TABLE revacct_data.velocity_figure (
-    group_id int NOT NULL,
+    group_id uuid NOT NULL,
     stage_no int,
     stage text,
     category text,
@@ -231,7 +228,7 @@ COMMENT ON COLUMN revacct_data.velocity_figure.last_observed_days IS 'The longes
 COMMENT ON COLUMN revacct_data.velocity_figure.business_median_days IS 'The median in business time, a day of 24 business hours; NULL when the lifecycle has no calendar. Not to be summed.';
 
 CREATE TABLE revacct_data.sla_figure (
-    group_id int NOT NULL,
+    group_id uuid NOT NULL,
     policy text NOT NULL,
     policy_no int,
     policy_version text,
@@ -291,7 +288,8 @@ CREATE TABLE revacct_data.open_clock (
     fraction_used numeric(18,6),
     at_risk_count int,
     breach_count int,
-    policy_version text
+    policy_version text,
+    as_of timestamptz
 );
 COMMENT ON TABLE revacct_data.open_clock IS 'Derived: the clocks that were open at the last refresh.';
 COMMENT ON COLUMN revacct_data.open_clock.policy IS 'The SLA.';
@@ -310,8 +308,10 @@ COMMENT ON COLUMN revacct_data.open_clock.fraction_used IS 'The share of the tim
 COMMENT ON COLUMN revacct_data.open_clock.at_risk_count IS '1 when it is past its first warning and not breached.';
 COMMENT ON COLUMN revacct_data.open_clock.breach_count IS '1 when it is breached.';
 COMMENT ON COLUMN revacct_data.open_clock.policy_version IS 'The version of the SLA that judges it.';
+COMMENT ON COLUMN revacct_data.open_clock.as_of IS 'The time as of which it stands so.';
 
-CREATE INDEX ON revacct_data.open_clock (subject_id);
+CREATE INDEX ON revacct_data.open_clock (cell_id);
+CREATE INDEX ON revacct_data.open_clock (due_at) WHERE status = 'running';
 
 CREATE TABLE revacct_data.reported_sla (
     policy text PRIMARY KEY,
@@ -326,17 +326,15 @@ COMMENT ON COLUMN revacct_data.reported_sla.definition IS 'Its definition, every
 COMMENT ON COLUMN revacct_data.reported_sla.fingerprint IS 'The fingerprint of that.';
 
 CREATE FUNCTION _group_cells()
-RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET client_min_messages = 'warning'
+RETURNS TABLE (group_id uuid, audience text, lifecycle text, period_start date, segment text, lead_source text, owner text, currency text, subjects bigint, cells bigint[])
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
     least_subjects constant int := coalesce((SELECT s.minimum_group FROM revacct_data.report_setting AS s), 5);
 BEGIN
-    DELETE FROM revacct_data.grouped_cell;
-    DELETE FROM revacct_data.report_group;
-    DROP TABLE IF EXISTS pg_temp.revacct_grouping;
-    CREATE TEMPORARY TABLE revacct_grouping AS
+    RETURN QUERY
     WITH code_name AS MATERIALIZED (
         -- a retired code is shown as its successor
         SELECT g.number, (_key_names(coalesce(counted_as('code', g.key), g.key)))[2] AS name
@@ -345,12 +343,12 @@ BEGIN
     ), named AS (
         SELECT c.cell_id, c.lifecycle, c.period_start, c.currency, s.name AS segment, l.name AS lead_source, p.party AS owner, n.subjects
         FROM revacct_data.cell AS c
-             JOIN (SELECT p.cell_id, sum(subject_count(p.pack))::bigint AS subjects FROM revacct_data.pack AS p GROUP BY p.cell_id) AS n USING (cell_id)
+             JOIN (SELECT p.cell_id, sum(p.subjects)::bigint AS subjects FROM revacct_data.pack AS p GROUP BY p.cell_id) AS n USING (cell_id)
              LEFT JOIN code_name AS s ON s.number = c.segment_no
              LEFT JOIN code_name AS l ON l.number = c.lead_source_no
              LEFT JOIN revacct_data.party AS p ON p.party_no = c.owner_no
     ), sized AS (
-        SELECT n.lifecycle, n.period_start, n.currency, n.segment, n.lead_source, n.owner, array_agg(n.cell_id) AS cells, sum(n.subjects)::bigint AS subjects
+        SELECT n.lifecycle, n.period_start, n.currency, n.segment, n.lead_source, n.owner, array_agg(n.cell_id ORDER BY n.cell_id) AS cells, sum(n.subjects)::bigint AS subjects
         FROM named AS n GROUP BY n.lifecycle, n.period_start, n.currency, n.segment, n.lead_source, n.owner
     ), ranked AS (
         SELECT s.*, bool_or(s.subjects < least_subjects) OVER month AS has_small, sum(s.subjects) OVER month AS month_subjects,
@@ -367,133 +365,148 @@ BEGIN
         SELECT 'reader', r.lifecycle, r.period_start, r.currency, r.segment, r.lead_source, r.owner, r.cells, r.subjects
         FROM ranked AS r WHERE r.has_small AND NOT r.is_hidden
         UNION ALL
-        SELECT 'reader', r.lifecycle, r.period_start, r.currency, '(small groups)', '(small groups)', '(small groups)', array_agg(c.cell_id), NULL
-        FROM ranked AS r, unnest(r.cells) AS c (cell_id)
+        SELECT 'reader', r.lifecycle, r.period_start, r.currency, '(small groups)', '(small groups)', '(small groups)', array_agg(c.cell_id ORDER BY c.cell_id),
+               -- a group has several cells where codes were merged
+               sum(CASE WHEN c.no = 1 THEN r.subjects ELSE 0 END)::bigint
+        FROM ranked AS r, unnest(r.cells) WITH ORDINALITY AS c (cell_id, no)
         WHERE r.has_small AND r.is_hidden AND r.month_subjects >= least_subjects
         GROUP BY r.lifecycle, r.period_start, r.currency
     )
-    SELECT row_number() OVER (ORDER BY s.audience, s.lifecycle COLLATE "C", s.period_start, s.segment COLLATE "C", s.lead_source COLLATE "C", s.owner COLLATE "C", s.currency COLLATE "C")::int AS group_id, s.*
+    SELECT md5(jsonb_build_array(s.audience, s.lifecycle, s.period_start, s.segment, s.lead_source, s.owner, s.currency)::text)::uuid,
+           s.audience, s.lifecycle, s.period_start, s.segment, s.lead_source, s.owner, s.currency, s.subjects, s.cells
     FROM shown AS s;
-    INSERT INTO revacct_data.grouped_cell (group_id, cell_id) SELECT g.group_id, c.cell_id FROM pg_temp.revacct_grouping AS g, unnest(g.cells) AS c (cell_id);
-    INSERT INTO revacct_data.report_group (group_id, audience, lifecycle, period_start, period, segment, lead_source, owner, currency, subjects)
-    SELECT g.group_id, g.audience, g.lifecycle, g.period_start, to_char(g.period_start, 'YYYY-MM'), g.segment, g.lead_source, g.owner, g.currency,
-           coalesce(g.subjects, (SELECT sum(subject_count(p.pack)) FROM revacct_data.pack AS p WHERE p.cell_id = ANY (g.cells)))
-    FROM pg_temp.revacct_grouping AS g;
-    DROP TABLE pg_temp.revacct_grouping;
 END $$;
-COMMENT ON FUNCTION _group_cells() IS 'Makes the groups of the reports: the finest ones, and for those who do not see all, the small ones together.';
+COMMENT ON FUNCTION _group_cells() IS 'The groups of the reports: the finest ones, and for those who do not see all, the small ones together.';
 
-CREATE FUNCTION _cell_figures(as_of timestamptz)
-RETURNS TABLE (cell_id bigint, funnel funnel_summary, velocity velocity_summary)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, revacct, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    amount_marks constant int[] := _field_marks('amount_set');
-BEGIN
-    RETURN QUERY
-    SELECT c.cell_id, coalesce(counted.funnel, weighed.funnel), v.velocity
-    FROM revacct_data.cell AS c
-         JOIN (SELECT p.cell_id, stage_velocity(p.pack, l.definition, _cell_figures.as_of) AS velocity
-               FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
-               GROUP BY p.cell_id) AS v USING (cell_id)
-         LEFT JOIN (SELECT p.cell_id, funnel_conversion(p.pack, l.definition, _cell_figures.as_of) AS funnel
-                    FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
-                    WHERE c.currency IS NULL GROUP BY p.cell_id) AS counted USING (cell_id)
-         LEFT JOIN (SELECT p.cell_id, funnel_conversion(u.journey, l.definition, _cell_figures.as_of, _last_value(u.journey, amount_marks) / 10000.0) AS funnel
-                    FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), unpack(p.pack) AS u
-                    WHERE c.currency IS NOT NULL GROUP BY p.cell_id) AS weighed USING (cell_id);
-END $$;
-COMMENT ON FUNCTION _cell_figures(timestamptz) IS 'The funnel and velocity summaries of each finest group.';
-
-CREATE FUNCTION _cell_sla_figures(as_of timestamptz)
-RETURNS TABLE (cell_id bigint, policy text, breaches breach_summary)
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, revacct, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    SELECT p.cell_id, s.policy, sla_breach(p.pack, s.definition, _cell_sla_figures.as_of)
-    FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle)
-    GROUP BY p.cell_id, s.policy;
-END $$;
-COMMENT ON FUNCTION _cell_sla_figures(timestamptz) IS 'The summaries of each SLA and finest group.';
-
-CREATE FUNCTION _refresh_figures()
+CREATE FUNCTION _refresh_figures(max_age interval)
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET client_min_messages = 'warning'
 AS $$
+#variable_conflict use_variable
 DECLARE
     moment constant timestamptz := (SELECT r.as_of FROM revacct_data.refreshed AS r);
+    amount_marks constant int[] := _field_marks('amount_set');
     with_calendar constant text[] := ARRAY(SELECT l.lifecycle FROM revacct_data.lifecycle AS l JOIN revacct_data.validity AS i USING (version_id)
                                            WHERE l.calendar IS NOT NULL AND upper_inf(i.recorded) AND i.valid @> _now());
+    judged_anew text[];
     written bigint;
 BEGIN
-    DELETE FROM revacct_data.reported_sla;
+    -- SLAs that are agreed otherwise now, or not at all
+    WITH agreed AS MATERIALIZED (
+        SELECT p.policy, p.lifecycle, _sla(p.policy, NULL, NULL) AS definition
+        FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
+        WHERE p.start IS NOT NULL AND p.lifecycle IS NOT NULL AND upper_inf(i.recorded) AND i.valid @> _now()
+    ), gone AS (
+        DELETE FROM revacct_data.reported_sla AS r
+        WHERE NOT EXISTS (SELECT FROM agreed AS a WHERE a.policy = r.policy AND a.lifecycle = r.lifecycle AND fingerprint(a.definition) = r.fingerprint)
+        RETURNING r.policy, r.lifecycle
+    ), new AS (
+        SELECT a.* FROM agreed AS a
+        WHERE NOT EXISTS (SELECT FROM revacct_data.reported_sla AS r WHERE a.policy = r.policy AND a.lifecycle = r.lifecycle AND fingerprint(a.definition) = r.fingerprint)
+    )
+    SELECT array_agg(DISTINCT n.lifecycle) INTO judged_anew FROM (SELECT g.lifecycle FROM gone AS g UNION ALL SELECT n.lifecycle FROM new AS n) AS n;
     INSERT INTO revacct_data.reported_sla (policy, lifecycle, definition)
     SELECT p.policy, p.lifecycle, _sla(p.policy, NULL, NULL)
     FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
-    WHERE p.start IS NOT NULL AND p.lifecycle IS NOT NULL AND upper_inf(i.recorded) AND i.valid @> _now();
+    WHERE p.start IS NOT NULL AND p.lifecycle IS NOT NULL AND upper_inf(i.recorded) AND i.valid @> _now()
+    ON CONFLICT DO NOTHING;
+
+    -- The groups to be made anew, and all that they are made of: summaries merge if they are as of one instant.
+    INSERT INTO pg_temp.revacct_dirty_cell (cell_id)
+    SELECT k.cell_id FROM revacct_data.open_clock AS k WHERE k.status = 'running' AND k.due_at <= moment;
+    DROP TABLE IF EXISTS pg_temp.revacct_group, pg_temp.revacct_member;
+    CREATE TEMPORARY TABLE revacct_group AS
+    SELECT n.*, r.group_id IS NULL OR r.cells <> n.cells OR r.subjects <> n.subjects OR r.as_of < moment - coalesce(max_age, '0') OR n.lifecycle = ANY (coalesce(judged_anew, '{}'))
+                OR n.cells && ARRAY(SELECT d.cell_id FROM pg_temp.revacct_dirty_cell AS d JOIN revacct_data.cell AS c USING (cell_id) WHERE c.lifecycle = n.lifecycle AND c.period_start = n.period_start) AS is_dirty
+    FROM _group_cells() AS n LEFT JOIN revacct_data.report_group AS r USING (group_id);
+    ANALYZE pg_temp.revacct_group;
+    CREATE TEMPORARY TABLE revacct_member AS
+    SELECT g.group_id, g.lifecycle, g.currency, c.cell_id FROM pg_temp.revacct_group AS g, unnest(g.cells) AS c (cell_id) WHERE g.is_dirty;
+    ANALYZE pg_temp.revacct_member;
 
     -- Rows are replaced, not truncated: whoever reads meanwhile sees the former ones.
-    PERFORM _group_cells();
-    DELETE FROM revacct_data.cell_figure;
-    INSERT INTO revacct_data.cell_figure (cell_id, funnel, velocity) SELECT f.cell_id, f.funnel, f.velocity FROM _cell_figures(moment) AS f;
-    DELETE FROM revacct_data.cell_sla_figure;
-    INSERT INTO revacct_data.cell_sla_figure (cell_id, policy, breaches) SELECT f.cell_id, f.policy, f.breaches FROM _cell_sla_figures(moment) AS f WHERE f.breaches IS NOT NULL;
+    DELETE FROM revacct_data.funnel_figure AS f WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_group AS g WHERE g.group_id = f.group_id AND NOT g.is_dirty);
+    DELETE FROM revacct_data.velocity_figure AS f WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_group AS g WHERE g.group_id = f.group_id AND NOT g.is_dirty);
+    DELETE FROM revacct_data.sla_figure AS f WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_group AS g WHERE g.group_id = f.group_id AND NOT g.is_dirty);
+    DELETE FROM revacct_data.report_group AS r WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_group AS g WHERE g.group_id = r.group_id AND NOT g.is_dirty);
+    DELETE FROM revacct_data.cell_figure AS f
+    WHERE f.cell_id IN (SELECT m.cell_id FROM pg_temp.revacct_member AS m) OR NOT EXISTS (SELECT FROM revacct_data.cell AS c WHERE c.cell_id = f.cell_id);
+    DELETE FROM revacct_data.cell_sla_figure AS f
+    WHERE f.cell_id IN (SELECT m.cell_id FROM pg_temp.revacct_member AS m) OR NOT EXISTS (SELECT FROM revacct_data.cell AS c WHERE c.cell_id = f.cell_id);
+    DELETE FROM revacct_data.open_clock AS f
+    WHERE f.cell_id IN (SELECT m.cell_id FROM pg_temp.revacct_member AS m) OR NOT EXISTS (SELECT FROM revacct_data.pack AS p WHERE p.cell_id = f.cell_id)
+       OR NOT EXISTS (SELECT FROM revacct_data.reported_sla AS s WHERE s.policy = f.policy);
 
-    DELETE FROM revacct_data.funnel_figure;
+    INSERT INTO revacct_data.report_group (group_id, audience, lifecycle, period_start, period, segment, lead_source, owner, currency, subjects, cells, as_of)
+    SELECT g.group_id, g.audience, g.lifecycle, g.period_start, to_char(g.period_start, 'YYYY-MM'), g.segment, g.lead_source, g.owner, g.currency, g.subjects, g.cells, moment
+    FROM pg_temp.revacct_group AS g WHERE g.is_dirty;
+    INSERT INTO revacct_data.cell_figure (cell_id, funnel, velocity)
+    SELECT c.cell_id, coalesce(counted.funnel, weighed.funnel), v.velocity
+    FROM (SELECT DISTINCT m.cell_id FROM pg_temp.revacct_member AS m) AS c
+         JOIN (SELECT p.cell_id, stage_velocity(p.pack, l.definition, moment) AS velocity
+               FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
+               GROUP BY p.cell_id) AS v USING (cell_id)
+         LEFT JOIN (SELECT p.cell_id, funnel_conversion(p.pack, l.definition, moment) AS funnel
+                    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m WHERE m.currency IS NULL) AS m
+                         JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
+                    GROUP BY p.cell_id) AS counted USING (cell_id)
+         LEFT JOIN (SELECT p.cell_id, funnel_conversion(u.journey, l.definition, moment, _last_value(u.journey, amount_marks) / 10000.0) AS funnel
+                    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m WHERE m.currency IS NOT NULL) AS m
+                         JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), unpack(p.pack) AS u
+                    GROUP BY p.cell_id) AS weighed USING (cell_id);
+    INSERT INTO revacct_data.cell_sla_figure (cell_id, policy, breaches)
+    SELECT f.cell_id, f.policy, f.breaches
+    FROM (SELECT p.cell_id, s.policy, sla_breach(p.pack, s.definition, moment) AS breaches
+          FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle)
+          GROUP BY p.cell_id, s.policy) AS f
+    WHERE f.breaches IS NOT NULL;
+
     INSERT INTO revacct_data.funnel_figure
         (group_id, stage_no, stage, category, entered, observed, imputed, converted, lost, no_decision, recycled, churned, in_progress, expired, conversion_rate, rate_low, rate_high,
          decided_rate, timed_count, mean_days_to_convert, amount_entered, amount_converted, amount_lost)
     SELECT g.group_id, s.stage_no, s.stage, s.category, s.entered, s.observed, s.imputed, s.converted, s.lost, s.no_decision, s.recycled, s.churned, s.in_progress, s.expired,
            s.conversion_rate, s.rate_low, s.rate_high, s.decided_rate, s.timed_count, s.mean_days_to_convert, s.amount_entered, s.amount_converted, s.amount_lost
-    FROM (SELECT c.group_id, rollup(f.funnel) AS funnel FROM revacct_data.grouped_cell AS c JOIN revacct_data.cell_figure AS f USING (cell_id) GROUP BY c.group_id) AS g, stages(g.funnel) AS s;
+    FROM (SELECT m.group_id, rollup(f.funnel) AS funnel FROM pg_temp.revacct_member AS m JOIN revacct_data.cell_figure AS f USING (cell_id) GROUP BY m.group_id) AS g, stages(g.funnel) AS s;
     GET DIAGNOSTICS written = ROW_COUNT;
-
-    DELETE FROM revacct_data.velocity_figure;
     INSERT INTO revacct_data.velocity_figure
         (group_id, stage_no, stage, category, visits, pending, moved_forward, skipped, moved_back, repeated, won, lost, no_decision, recycled, churned, median_days, median_low_days,
          median_high_days, p25_days, p75_days, p90_days, last_observed_days, business_median_days)
     SELECT g.group_id, s.stage_no, s.stage, s.category, s.visits, s.pending, s.forward, s.skip, s.back, s.repeat, s.won, s.lost, s.no_decision, s.recycled, s.churned,
            s.median_days, s.median_low_days, s.median_high_days, s.p25_days, s.p75_days, s.p90_days, s.last_observed_days, b.median_days
-    FROM (SELECT c.group_id, r.lifecycle, rollup(f.velocity) AS velocity
-          FROM revacct_data.grouped_cell AS c JOIN revacct_data.report_group AS r USING (group_id) JOIN revacct_data.cell_figure AS f USING (cell_id) GROUP BY c.group_id, r.lifecycle) AS g
+    FROM (SELECT m.group_id, m.lifecycle, rollup(f.velocity) AS velocity
+          FROM pg_temp.revacct_member AS m JOIN revacct_data.cell_figure AS f USING (cell_id) GROUP BY m.group_id, m.lifecycle) AS g
          CROSS JOIN LATERAL stages(g.velocity) AS s
          LEFT JOIN LATERAL stages(CASE WHEN g.lifecycle = ANY (with_calendar) THEN business_clock(g.velocity) END) AS b ON b.stage_no = s.stage_no;
-
-    DELETE FROM revacct_data.sla_figure;
     INSERT INTO revacct_data.sla_figure
         (group_id, policy, policy_no, policy_version, target_seconds, started, met, breached, running, paused, cancelled, at_risk, overdue, decided, breach_rate, rate_low, rate_high,
          median_hours, p90_hours, median_overdue_hours)
     SELECT g.group_id, g.policy, s.policy_no, s.version, extract(epoch FROM s.target)::bigint, s.started, s.met, s.breached, s.running, s.paused, s.cancelled, s.at_risk, s.overdue, s.met + s.breached,
            s.breach_rate, s.rate_low, s.rate_high, s.median_hours, s.p90_hours, s.median_overdue_hours
-    FROM (SELECT c.group_id, f.policy, rollup(f.breaches) AS breaches FROM revacct_data.grouped_cell AS c JOIN revacct_data.cell_sla_figure AS f USING (cell_id) GROUP BY c.group_id, f.policy) AS g,
+    FROM (SELECT m.group_id, f.policy, rollup(f.breaches) AS breaches FROM pg_temp.revacct_member AS m JOIN revacct_data.cell_sla_figure AS f USING (cell_id) GROUP BY m.group_id, f.policy) AS g,
          policies(g.breaches) AS s;
-
-    DELETE FROM revacct_data.open_clock;
     INSERT INTO revacct_data.open_clock
         (policy, lifecycle, subject_id, cell_id, clock_no, status, started_at, due_at, target_seconds, elapsed_seconds, remaining_seconds, overdue_seconds, fraction_used, at_risk_count,
-         breach_count, policy_version)
+         breach_count, policy_version, as_of)
     SELECT s.policy, s.lifecycle, u.subject::bigint, p.cell_id, k.clock_no, k.status, k.started_at, k.due_at, extract(epoch FROM k.target)::bigint, extract(epoch FROM k.elapsed)::bigint,
-           CASE WHEN k.status <> 'breached' THEN extract(epoch FROM k.remaining)::bigint END, extract(epoch FROM k.overdue)::bigint, k.fraction_used, CASE WHEN k.at_risk THEN 1 ELSE 0 END, CASE WHEN k.status = 'breached' THEN 1 ELSE 0 END, k.version
-    FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle), unpack(p.pack) AS u,
-         sla_clocks(u.journey, s.definition, moment) AS k
+           CASE WHEN k.status <> 'breached' THEN extract(epoch FROM k.remaining)::bigint END, extract(epoch FROM k.overdue)::bigint, k.fraction_used,
+           CASE WHEN k.at_risk THEN 1 ELSE 0 END, CASE WHEN k.status = 'breached' THEN 1 ELSE 0 END, k.version, moment
+    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle),
+         unpack(p.pack) AS u, sla_clocks(u.journey, s.definition, moment) AS k
     WHERE k.ended_at IS NULL AND k.status IN ('running', 'paused', 'breached');
+    DROP TABLE pg_temp.revacct_group, pg_temp.revacct_member;
     RETURN written;
 END $$;
-COMMENT ON FUNCTION _refresh_figures() IS 'Makes the figures of the reports anew, as of the last refresh, and returns the rows of the funnel.';
+COMMENT ON FUNCTION _refresh_figures(interval) IS
+'Makes the figures anew of groups in which something happened (the temporary table revacct_dirty_cell tells in which), in which a clock has come due, or which are older than max_age, and returns how many rows of the funnel that are.';
 
 -- The views
 
 CREATE VIEW funnel AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.entered, f.observed, f.imputed, f.converted, f.lost, f.no_decision, f.recycled, f.churned, f.in_progress, f.expired, f.conversion_rate, f.rate_low, f.rate_high, f.decided_rate, f.timed_count, f.mean_days_to_convert, f.amount_entered, f.amount_converted, f.amount_lost,
-           g.subjects, r.as_of, l.fingerprint AS definition_fingerprint
-    FROM revacct_data.report_group AS g JOIN revacct_data.funnel_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), revacct_data.refreshed AS r
+           g.subjects, g.as_of, l.fingerprint AS definition_fingerprint
+    FROM revacct_data.report_group AS g JOIN revacct_data.funnel_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW funnel IS 'How far subjects come: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from funnel_conversion(). Each subject counts with its best attempt, or as the lifecycle says. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN funnel.lifecycle IS 'The lifecycle.';
@@ -526,14 +539,14 @@ COMMENT ON COLUMN funnel.amount_entered IS 'The amounts of those that entered, i
 COMMENT ON COLUMN funnel.amount_converted IS 'The amounts of those that went on.';
 COMMENT ON COLUMN funnel.amount_lost IS 'The amounts of those that ended there.';
 COMMENT ON COLUMN funnel.subjects IS 'How many subjects the group has. The same in each of its rows: not to be summed over stages.';
-COMMENT ON COLUMN funnel.as_of IS 'The time as of which these figures are: that of the last refresh.';
+COMMENT ON COLUMN funnel.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN funnel.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
 CREATE VIEW stage_velocity AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.visits, f.pending, f.moved_forward, f.skipped, f.moved_back, f.repeated, f.won, f.lost, f.no_decision, f.recycled, f.churned, f.median_days, f.median_low_days, f.median_high_days, f.p25_days, f.p75_days, f.p90_days, f.last_observed_days, f.business_median_days,
-           g.subjects, r.as_of, l.fingerprint AS definition_fingerprint
-    FROM revacct_data.report_group AS g JOIN revacct_data.velocity_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), revacct_data.refreshed AS r
+           g.subjects, g.as_of, l.fingerprint AS definition_fingerprint
+    FROM revacct_data.report_group AS g JOIN revacct_data.velocity_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW stage_velocity IS 'How long subjects stay in each stage: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from stage_velocity(). Visits that are not over count as long as they have lasted. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN stage_velocity.lifecycle IS 'The lifecycle.';
@@ -566,14 +579,14 @@ COMMENT ON COLUMN stage_velocity.p90_days IS 'The days after which nine in ten h
 COMMENT ON COLUMN stage_velocity.last_observed_days IS 'The longest time observed. Not to be summed.';
 COMMENT ON COLUMN stage_velocity.business_median_days IS 'The median in business time, a day of 24 business hours; NULL when the lifecycle has no calendar. Not to be summed.';
 COMMENT ON COLUMN stage_velocity.subjects IS 'How many subjects the group has. The same in each of its rows: not to be summed over stages.';
-COMMENT ON COLUMN stage_velocity.as_of IS 'The time as of which these figures are: that of the last refresh.';
+COMMENT ON COLUMN stage_velocity.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN stage_velocity.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
 CREATE VIEW sla_results AS
     SELECT f.policy, g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.policy_no, f.policy_version, f.target_seconds, f.started, f.met, f.breached, f.running, f.paused, f.cancelled, f.at_risk, f.overdue, f.decided, f.breach_rate, f.rate_low, f.rate_high, f.median_hours, f.p90_hours, f.median_overdue_hours,
-           g.subjects, r.as_of, s.fingerprint AS definition_fingerprint
-    FROM revacct_data.report_group AS g JOIN revacct_data.sla_figure AS f USING (group_id) JOIN revacct_data.reported_sla AS s USING (policy), revacct_data.refreshed AS r
+           g.subjects, g.as_of, s.fingerprint AS definition_fingerprint
+    FROM revacct_data.report_group AS g JOIN revacct_data.sla_figure AS f USING (group_id) JOIN revacct_data.reported_sla AS s USING (policy)
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW sla_results IS 'Whether agreed times were kept: for each SLA, lifecycle, month of entry, segment, lead source and owner, one row for each target, from sla_breach(). Every clock is judged by the version in force when it mattered. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN sla_results.policy IS 'The SLA.';
@@ -603,7 +616,7 @@ COMMENT ON COLUMN sla_results.median_hours IS 'The hours after which half are do
 COMMENT ON COLUMN sla_results.p90_hours IS 'The hours after which nine in ten are done. Not to be summed.';
 COMMENT ON COLUMN sla_results.median_overdue_hours IS 'The hours by which half of the breached were late. Not to be summed.';
 COMMENT ON COLUMN sla_results.subjects IS 'How many subjects the group has. The same in each of its rows: not to be summed over stages.';
-COMMENT ON COLUMN sla_results.as_of IS 'The time as of which these figures are: that of the last refresh.';
+COMMENT ON COLUMN sla_results.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN sla_results.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
 CREATE VIEW revacct_data.code_name AS
@@ -617,11 +630,11 @@ CREATE VIEW sla_status WITH (security_barrier) AS
     SELECT k.policy, k.lifecycle, s.source, u.kind AS subject_kind, u.subject_key, c.period_start, to_char(c.period_start, 'YYYY-MM') AS period,
            seg.code AS segment, src.code AS lead_source, own.party AS owner,
            k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count,
-           k.policy_version, r.as_of, d.fingerprint AS definition_fingerprint
+           k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
     FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy) JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.subject AS u USING (subject_id)
          JOIN revacct_data.source AS s USING (source_no)
          LEFT JOIN revacct_data.code_name AS seg ON seg.code_no = c.segment_no LEFT JOIN revacct_data.code_name AS src ON src.code_no = c.lead_source_no
-         LEFT JOIN revacct_data.party AS own ON own.party_no = c.owner_no, revacct_data.refreshed AS r
+         LEFT JOIN revacct_data.party AS own ON own.party_no = c.owner_no
     WHERE (SELECT revacct._sees_all()) OR c.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
 COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of the last refresh. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
 COMMENT ON COLUMN sla_status.policy IS 'The SLA.';
@@ -646,7 +659,7 @@ COMMENT ON COLUMN sla_status.fraction_used IS 'The share of the time that is use
 COMMENT ON COLUMN sla_status.at_risk_count IS '1 when it is past its first warning and not breached.';
 COMMENT ON COLUMN sla_status.breach_count IS '1 when it is breached.';
 COMMENT ON COLUMN sla_status.policy_version IS 'The version of the SLA that judges it.';
-COMMENT ON COLUMN sla_status.as_of IS 'The time as of which these figures are: that of the last refresh.';
+COMMENT ON COLUMN sla_status.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN sla_status.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
 CREATE VIEW event_log WITH (security_barrier) AS
