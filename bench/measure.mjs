@@ -21,7 +21,7 @@ export const verdict = (value, target) => (value <= target * 1.0005 ? 'yes' : `n
 /** Two measured statements: the ratio of their medians, and beside it of their least times, which noise reaches least. */
 export function compare(shape, what, ours, other, theirs, target, show = ms) {
   const r = ours.ms / theirs.ms;
-  const goal = target === undefined ? ['', ''] : [`≤ ${target < 0.4 ? `1/${1 / target}` : target}`, verdict(r, target)];
+  const goal = target === undefined ? ['', ''] : [`≤ ${target < 0.4 ? `1/${+(1 / target).toFixed(1)}` : target}`, verdict(r, target)];
   table.push([shape, what, show(ours.ms), other, show(theirs.ms), ratio(r), ours.times ? ratio(least(ours) / least(theirs)) : '', ...goal]);
 }
 /** A figure that has a limit by itself, or as a part of another figure. */

@@ -569,6 +569,7 @@ DECLARE
     unreadable boolean;
     repeated boolean;
     corrections boolean;
+    few boolean;
 BEGIN
     rejected := 0;
     known := 0;
@@ -664,15 +665,27 @@ BEGIN
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT source_no, n.subject_kind, n.subject_key, recorded_at
     FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_event AS i) AS n
-    WHERE NOT EXISTS (SELECT FROM revacct_data.subject AS s WHERE s.subject_key = n.subject_key AND s.kind = n.subject_kind AND s.source_no = source_no)
+    WHERE NOT EXISTS (SELECT FROM revacct_data.subject AS s WHERE s.subject_key = n.subject_key AND s.kind = n.subject_kind AND s.source_no = source_no OFFSET 0)
     ON CONFLICT DO NOTHING;
 
     -- What is on record already, the same or otherwise. A known event that is otherwise now is to be corrected, not forgotten.
     IF others THEN
-        WITH gone AS (
+        -- Each is looked up, unless that takes longer than reading the ledger through.
+        few := read < (SELECT sum(pg_relation_size(h.inhrelid)) FROM pg_inherits AS h WHERE h.inhparent = 'revacct_data.event'::regclass) / 2000;
+        WITH recorded AS MATERIALIZED (
+            SELECT i.ctid AS row_id, e.*
+            FROM pg_temp.revacct_incoming_event AS i
+                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.corrects
+                                     FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.source_key OFFSET 0) AS e
+            WHERE few
+            UNION ALL
+            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.corrects
+            FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.source_key
+            WHERE NOT few
+        ), gone AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
-            USING revacct_data.event AS e
-            WHERE e.source_no = source_no AND e.source_key = i.source_key
+            USING recorded AS e
+            WHERE i.ctid = e.row_id
             RETURNING i.*, e.subject_id, e.mark, e.value AS recorded_value, e.occurred_at AS recorded_occurred_at, e.seq AS recorded_seq, e.amount AS recorded_amount, e.corrects AS recorded_corrects
         ), other AS (
             INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)

@@ -275,8 +275,16 @@ COMMENT ON COLUMN revacct_data.sla_figure.median_overdue_hours IS 'The hours by 
 CREATE TABLE revacct_data.open_clock (
     policy text,
     lifecycle text,
-    subject_id bigint,
     cell_id bigint,
+    owner_no bigint,
+    source text,
+    subject_kind text,
+    subject_key text,
+    period_start date,
+    period text,
+    segment text,
+    lead_source text,
+    owner text,
     clock_no int,
     status text,
     started_at timestamptz,
@@ -294,8 +302,16 @@ CREATE TABLE revacct_data.open_clock (
 COMMENT ON TABLE revacct_data.open_clock IS 'Derived: the clocks that were open at the last refresh.';
 COMMENT ON COLUMN revacct_data.open_clock.policy IS 'The SLA.';
 COMMENT ON COLUMN revacct_data.open_clock.lifecycle IS 'The lifecycle.';
-COMMENT ON COLUMN revacct_data.open_clock.subject_id IS 'The subject.';
 COMMENT ON COLUMN revacct_data.open_clock.cell_id IS 'Its group.';
+COMMENT ON COLUMN revacct_data.open_clock.owner_no IS 'The number of its owner.';
+COMMENT ON COLUMN revacct_data.open_clock.source IS 'The system that the subject is from.';
+COMMENT ON COLUMN revacct_data.open_clock.subject_kind IS 'What the subject is.';
+COMMENT ON COLUMN revacct_data.open_clock.subject_key IS 'Its key in that system.';
+COMMENT ON COLUMN revacct_data.open_clock.period_start IS 'The first day of the month in which it first entered the lifecycle.';
+COMMENT ON COLUMN revacct_data.open_clock.period IS 'That month as text, such as 2025-01.';
+COMMENT ON COLUMN revacct_data.open_clock.segment IS 'Its segment; NULL: none.';
+COMMENT ON COLUMN revacct_data.open_clock.lead_source IS 'Its lead source; NULL: none.';
+COMMENT ON COLUMN revacct_data.open_clock.owner IS 'Its owner; NULL: nobody.';
 COMMENT ON COLUMN revacct_data.open_clock.clock_no IS 'The clocks place among those of the subject.';
 COMMENT ON COLUMN revacct_data.open_clock.status IS 'Where it stands: running, paused or breached.';
 COMMENT ON COLUMN revacct_data.open_clock.started_at IS 'When it started.';
@@ -415,7 +431,7 @@ BEGIN
     -- The groups to be made anew, and all that they are made of: summaries merge if they are as of one instant.
     INSERT INTO pg_temp.revacct_dirty_cell (cell_id)
     SELECT k.cell_id FROM revacct_data.open_clock AS k WHERE k.status = 'running' AND k.due_at <= moment;
-    DROP TABLE IF EXISTS pg_temp.revacct_group, pg_temp.revacct_member;
+    DROP TABLE IF EXISTS pg_temp.revacct_group, pg_temp.revacct_member, pg_temp.revacct_cell;
     CREATE TEMPORARY TABLE revacct_group AS
     SELECT n.*, r.group_id IS NULL OR r.cells <> n.cells OR r.subjects <> n.subjects OR r.as_of < moment - coalesce(max_age, '0') OR n.lifecycle = ANY (coalesce(judged_anew, '{}'))
                 OR n.cells && ARRAY(SELECT d.cell_id FROM pg_temp.revacct_dirty_cell AS d JOIN revacct_data.cell AS c USING (cell_id) WHERE c.lifecycle = n.lifecycle AND c.period_start = n.period_start) AS is_dirty
@@ -424,6 +440,11 @@ BEGIN
     CREATE TEMPORARY TABLE revacct_member AS
     SELECT g.group_id, g.lifecycle, g.currency, c.cell_id FROM pg_temp.revacct_group AS g, unnest(g.cells) AS c (cell_id) WHERE g.is_dirty;
     ANALYZE pg_temp.revacct_member;
+    CREATE TEMPORARY TABLE revacct_cell AS
+    SELECT c.cell_id, g.lifecycle, g.period_start, g.segment, g.lead_source, g.owner, g.currency
+    FROM pg_temp.revacct_group AS g, unnest(g.cells) AS c (cell_id)
+    WHERE g.audience <> 'reader' AND c.cell_id IN (SELECT m.cell_id FROM pg_temp.revacct_member AS m);
+    ANALYZE pg_temp.revacct_cell;
 
     -- Rows are replaced, not truncated: whoever reads meanwhile sees the former ones.
     DELETE FROM revacct_data.funnel_figure AS f WHERE NOT EXISTS (SELECT FROM pg_temp.revacct_group AS g WHERE g.group_id = f.group_id AND NOT g.is_dirty);
@@ -443,22 +464,20 @@ BEGIN
     FROM pg_temp.revacct_group AS g WHERE g.is_dirty;
     INSERT INTO revacct_data.cell_figure (cell_id, funnel, velocity)
     SELECT c.cell_id, coalesce(counted.funnel, weighed.funnel), v.velocity
-    FROM (SELECT DISTINCT m.cell_id FROM pg_temp.revacct_member AS m) AS c
+    FROM pg_temp.revacct_cell AS c
          JOIN (SELECT p.cell_id, stage_velocity(p.pack, l.definition, moment) AS velocity
-               FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
+               FROM pg_temp.revacct_cell AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
                GROUP BY p.cell_id) AS v USING (cell_id)
          LEFT JOIN (SELECT p.cell_id, funnel_conversion(p.pack, l.definition, moment) AS funnel
-                    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m WHERE m.currency IS NULL) AS m
-                         JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
-                    GROUP BY p.cell_id) AS counted USING (cell_id)
+                    FROM pg_temp.revacct_cell AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
+                    WHERE m.currency IS NULL GROUP BY p.cell_id) AS counted USING (cell_id)
          LEFT JOIN (SELECT p.cell_id, funnel_conversion(u.journey, l.definition, moment, _last_value(u.journey, amount_marks) / 10000.0) AS funnel
-                    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m WHERE m.currency IS NOT NULL) AS m
-                         JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), unpack(p.pack) AS u
-                    GROUP BY p.cell_id) AS weighed USING (cell_id);
+                    FROM pg_temp.revacct_cell AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle), unpack(p.pack) AS u
+                    WHERE m.currency IS NOT NULL GROUP BY p.cell_id) AS weighed USING (cell_id);
     INSERT INTO revacct_data.cell_sla_figure (cell_id, policy, breaches)
     SELECT f.cell_id, f.policy, f.breaches
     FROM (SELECT p.cell_id, s.policy, sla_breach(p.pack, s.definition, moment) AS breaches
-          FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle)
+          FROM pg_temp.revacct_cell AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle)
           GROUP BY p.cell_id, s.policy) AS f
     WHERE f.breaches IS NOT NULL;
 
@@ -485,16 +504,18 @@ BEGIN
            s.breach_rate, s.rate_low, s.rate_high, s.median_hours, s.p90_hours, s.median_overdue_hours
     FROM (SELECT m.group_id, f.policy, rollup(f.breaches) AS breaches FROM pg_temp.revacct_member AS m JOIN revacct_data.cell_sla_figure AS f USING (cell_id) GROUP BY m.group_id, f.policy) AS g,
          policies(g.breaches) AS s;
+    -- with all that the view shows: to look up each subject's key takes longer than to read the clocks
     INSERT INTO revacct_data.open_clock
-        (policy, lifecycle, subject_id, cell_id, clock_no, status, started_at, due_at, target_seconds, elapsed_seconds, remaining_seconds, overdue_seconds, fraction_used, at_risk_count,
-         breach_count, policy_version, as_of)
-    SELECT s.policy, s.lifecycle, u.subject::bigint, p.cell_id, k.clock_no, k.status, k.started_at, k.due_at, extract(epoch FROM k.target)::bigint, extract(epoch FROM k.elapsed)::bigint,
+        (policy, lifecycle, cell_id, owner_no, source, subject_kind, subject_key, period_start, period, segment, lead_source, owner, clock_no, status, started_at, due_at, target_seconds,
+         elapsed_seconds, remaining_seconds, overdue_seconds, fraction_used, at_risk_count, breach_count, policy_version, as_of)
+    SELECT s.policy, s.lifecycle, m.cell_id, c.owner_no, r.source, u.kind, u.subject_key, m.period_start, to_char(m.period_start, 'YYYY-MM'), m.segment, m.lead_source, m.owner,
+           k.clock_no, k.status, k.started_at, k.due_at, extract(epoch FROM k.target)::bigint, extract(epoch FROM k.elapsed)::bigint,
            CASE WHEN k.status <> 'breached' THEN extract(epoch FROM k.remaining)::bigint END, extract(epoch FROM k.overdue)::bigint, k.fraction_used,
            CASE WHEN k.at_risk THEN 1 ELSE 0 END, CASE WHEN k.status = 'breached' THEN 1 ELSE 0 END, k.version, moment
-    FROM (SELECT DISTINCT m.cell_id, m.lifecycle FROM pg_temp.revacct_member AS m) AS m JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s USING (lifecycle),
-         unpack(p.pack) AS u, sla_clocks(u.journey, s.definition, moment) AS k
-    WHERE k.ended_at IS NULL AND k.status IN ('running', 'paused', 'breached');
-    DROP TABLE pg_temp.revacct_group, pg_temp.revacct_member;
+    FROM pg_temp.revacct_cell AS m JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.pack AS p USING (cell_id) JOIN revacct_data.reported_sla AS s ON s.lifecycle = m.lifecycle
+         CROSS JOIN LATERAL sla_open_clocks(p.pack, s.definition, moment) AS k
+         JOIN revacct_data.subject AS u ON u.subject_id = k.subject::bigint JOIN revacct_data.source AS r ON r.source_no = u.source_no;
+    DROP TABLE pg_temp.revacct_group, pg_temp.revacct_member, pg_temp.revacct_cell;
     RETURN written;
 END $$;
 COMMENT ON FUNCTION _refresh_figures(interval) IS
@@ -627,15 +648,9 @@ COMMENT ON COLUMN revacct_data.code_name.code_list IS 'The list.';
 COMMENT ON COLUMN revacct_data.code_name.code IS 'The code.';
 
 CREATE VIEW sla_status WITH (security_barrier) AS
-    SELECT k.policy, k.lifecycle, s.source, u.kind AS subject_kind, u.subject_key, c.period_start, to_char(c.period_start, 'YYYY-MM') AS period,
-           seg.code AS segment, src.code AS lead_source, own.party AS owner,
-           k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count,
-           k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
-    FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy) JOIN revacct_data.cell AS c USING (cell_id) JOIN revacct_data.subject AS u USING (subject_id)
-         JOIN revacct_data.source AS s USING (source_no)
-         LEFT JOIN revacct_data.code_name AS seg ON seg.code_no = c.segment_no LEFT JOIN revacct_data.code_name AS src ON src.code_no = c.lead_source_no
-         LEFT JOIN revacct_data.party AS own ON own.party_no = c.owner_no
-    WHERE (SELECT revacct._sees_all()) OR c.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
+    SELECT k.policy, k.lifecycle, k.source, k.subject_kind, k.subject_key, k.period_start, k.period, k.segment, k.lead_source, k.owner, k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count, k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
+    FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy)
+    WHERE (SELECT revacct._sees_all()) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
 COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of the last refresh. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
 COMMENT ON COLUMN sla_status.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_status.lifecycle IS 'The lifecycle.';
@@ -659,7 +674,7 @@ COMMENT ON COLUMN sla_status.fraction_used IS 'The share of the time that is use
 COMMENT ON COLUMN sla_status.at_risk_count IS '1 when it is past its first warning and not breached.';
 COMMENT ON COLUMN sla_status.breach_count IS '1 when it is breached.';
 COMMENT ON COLUMN sla_status.policy_version IS 'The version of the SLA that judges it.';
-COMMENT ON COLUMN sla_status.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
+COMMENT ON COLUMN sla_status.as_of IS 'The time as of which it stands so.';
 COMMENT ON COLUMN sla_status.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
 CREATE VIEW event_log WITH (security_barrier) AS

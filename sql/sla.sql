@@ -336,6 +336,17 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE COST 50 ROWS 2;
 COMMENT ON FUNCTION sla_clocks(journey, sla, timestamptz) IS
 'One row for each clock that a policy covers: the worklist behind sla_breach, from the same code. status: met, breached, running, paused or cancelled. due_at: when elapsed reaches or reached the target; breach_at: the first open instant after that, or when it was breached; both NULL while nothing can be said. elapsed, target, remaining, overdue: time of the clock, in hours and less; elapsed_wall, paused: wall time. ended_at, ended_by: NULL while open.';
 
+CREATE FUNCTION sla_open_clocks(journey_pack, sla sla, as_of timestamptz)
+RETURNS TABLE (
+    subject text, clock_no int, status text, started_at timestamptz, due_at timestamptz, breach_at timestamptz,
+    ended_at timestamptz, ended_by text, elapsed interval, elapsed_wall interval, paused interval,
+    target interval, remaining interval, overdue interval, fraction_used numeric, at_risk boolean,
+    policy_no int, version text, segment bigint, owner bigint, beyond_horizon boolean)
+AS 'MODULE_PATHNAME', 'revacct_sla_open_clocks'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000 ROWS 100;
+COMMENT ON FUNCTION sla_open_clocks(journey_pack, sla, timestamptz) IS
+'Of each subject of a pack, what sla_clocks() tells of its clocks that have not ended.';
+
 CREATE FUNCTION sla_phases(journey, sla sla, as_of timestamptz)
 RETURNS TABLE (clock_no int, phase_no int, phase text, elapsed interval)
 AS 'MODULE_PATHNAME', 'revacct_sla_phases'

@@ -83,6 +83,7 @@ PG_FUNCTION_INFO_V1(revacct_breach_overdue_quantile);
 PG_FUNCTION_INFO_V1(revacct_breach_policies);
 PG_FUNCTION_INFO_V1(revacct_breach_phases);
 PG_FUNCTION_INFO_V1(revacct_sla_clocks);
+PG_FUNCTION_INFO_V1(revacct_sla_open_clocks);
 PG_FUNCTION_INFO_V1(revacct_sla_phases);
 PG_FUNCTION_INFO_V1(revacct_escalations);
 
@@ -818,8 +819,9 @@ revacct_breach_phases(PG_FUNCTION_ARGS)
 /* What end_clock puts rows into while the clocks of one journey are shown. */
 typedef struct ClockRows
 {
-	ClockRun   run; /* first, so that the callback finds the rest */
-	RowBuilder row;
+	ClockRun	run; /* first, so that the callback finds the rest */
+	RowBuilder	row;
+	PackReader *pack; /* where the journey is from; NULL: from itself */
 } ClockRows;
 
 /* Rows of the clocks of the journey in argument 0 under the SLA in argument 1 at the instant in argument 2. */
@@ -907,6 +909,51 @@ Datum
 revacct_sla_clocks(PG_FUNCTION_ARGS)
 {
 	return clock_rows(fcinfo, put_clock);
+}
+
+/* A clock that has not ended, with its subject before it. */
+static void
+put_open_clock(ClockRun *run, const Clock *clock)
+{
+	ClockRows		 *rows = (ClockRows *) run;
+	const PackReader *pack = rows->pack;
+	char			  digits[MAXINT8LEN + 1];
+
+	if (clock->end != END_NONE)
+		return;
+	add_column(&rows->row,
+			   PointerGetDatum(pack->is_number
+								   ? cstring_to_text_with_len(digits, pg_lltoa(pack->number, digits))
+								   : cstring_to_text_with_len(pack->text.data, pack->text.len)),
+			   false);
+	put_clock(run, clock);
+}
+
+/*
+ * sla_open_clocks(journey_pack, sla, as_of): the subject and the clock, of each that has not ended. One call for a pack, as a
+ * call for each journey costs ten times what its clocks do.
+ */
+Datum
+revacct_sla_open_clocks(PG_FUNCTION_ARGS)
+{
+	ClockRows  rows = {0};
+	BreachRun *breach;
+	PackReader pack;
+
+	begin_rows(fcinfo, &rows.row);
+	breach = breach_run(fcinfo, 1);
+	rows.run = breach->run;
+	rows.run.context = CurrentMemoryContext;
+	rows.run.details = true;
+	rows.run.end_clock = put_open_clock;
+	rows.pack = &pack;
+	open_pack(&pack, PG_GETARG_DATUM(0));
+	while (next_history(&pack, &breach->history))
+	{
+		CHECK_FOR_INTERRUPTS();
+		run_clocks(&rows.run, &breach->history);
+	}
+	return (Datum) 0;
 }
 
 static void
