@@ -251,6 +251,7 @@ DECLARE
 BEGIN
     IF number IS NULL THEN
         PERFORM _demand_access('{loader, steward, council}', 'map sources');
+        PERFORM pg_advisory_xact_lock(727306, 0);
         LOCK TABLE revacct_data.source IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
         INSERT INTO revacct_data.source (source, source_no, priority, mapped_by, mapped_at)
         SELECT source, coalesce(max(s.source_no), 0) + 1, 100, session_user, clock_timestamp() FROM revacct_data.source AS s
@@ -331,6 +332,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM unnest(names) AS new (party) WHERE new.party <> '' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = new.party)) THEN
+        PERFORM pg_advisory_xact_lock(727306, 0);
         LOCK TABLE revacct_data.party IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
         INSERT INTO revacct_data.party (party, party_no, kind, label, registered_by, registered_at)
         SELECT new.party, (SELECT coalesce(max(p.party_no), 0) FROM revacct_data.party AS p) + row_number() OVER (ORDER BY new.party COLLATE "C"),
@@ -340,6 +342,17 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION _register_parties(text[]) IS 'Registers, as persons, the parties that are not yet.';
+
+CREATE FUNCTION _is_event_kind(event text)
+RETURNS boolean
+LANGUAGE SQL STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- be it in force or retired; not what is only numbered: whether a row is taken must not depend on what was loaded before
+    SELECT event = ANY (revacct._known_events()) OR event = 'retracted'
+           OR EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = 'code' AND i.key = revacct.object_key('event', event));
+END;
+COMMENT ON FUNCTION _is_event_kind(text) IS 'Is this a kind of event, one that everybody knows or a code of the list event?';
 
 CREATE FUNCTION _number_names(kinds text[], keys text[])
 RETURNS void
@@ -359,6 +372,7 @@ BEGIN
             USING ERRCODE = 'program_limit_exceeded', DETAIL = format('Among them are %s.', array_to_string(new_keys[1:5], ', ')),
                   HINT = format('More than %s at once mean that a column was mapped that holds something else. Leave the code of free text NULL, and put it into details.', most);
     ELSIF new_keys IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(727306, 0);
         PERFORM _lock_model();  -- numbers follow each other
         INSERT INTO revacct_data.numbering (kind, key, number)
         SELECT n.kind, n.key, (SELECT coalesce(max(g.number), 0) FROM revacct_data.numbering AS g WHERE g.is_mark = (n.kind <> 'code'))
@@ -380,13 +394,14 @@ DECLARE
     partition constant text := 'event_' || year;
 BEGIN
     IF to_regclass('revacct_data.' || partition) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(727303, 0);
-        IF to_regclass('revacct_data.' || partition) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(727306, 0);
+        IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relname = partition AND c.relnamespace = 'revacct_data'::regnamespace) THEN
             -- Attached, not made as a partition: that would wait for all who read or write the ledger.
             EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
             EXECUTE format('ALTER TABLE revacct_data.event ATTACH PARTITION revacct_data.%I FOR VALUES FROM (%L) TO (%L)', partition,
                            year || '-01-01 00:00:00+00', (year + 1) || '-01-01 00:00:00+00');
             EXECUTE format('CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
+            EXECUTE format('CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
             EXECUTE format('COMMENT ON TABLE revacct_data.%I IS %L', partition, format('The events of %s.', year));
         END IF;
     END IF;
@@ -396,8 +411,8 @@ COMMENT ON FUNCTION _make_partition(int) IS 'Makes the partition of the ledger f
 -- Moves between stages, as the ledger tells them, and the rules they break
 
 CREATE FUNCTION _moves(of_load bigint, lifecycles text[])
-RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint, source_key text,
-               fields jsonb, before jsonb, codes text[], links text[])
+RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, move_no bigint, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint,
+               source_key text, fields jsonb, before jsonb, codes text[], links text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
@@ -409,56 +424,72 @@ DECLARE
         UNION SELECT unnest(c.requires) FROM revacct_data.code AS c
         UNION SELECT k.name FROM revacct_data.field_rule AS r, jsonb_object_keys(r.condition) AS k (name)
         UNION SELECT k.name FROM revacct_data.transition AS t, jsonb_object_keys(t.guard) AS k (name)
-        UNION SELECT k.name FROM revacct_data.policy AS p, jsonb_object_keys(p.applies || p.demands) AS k (name) WHERE p.kind = 'hygiene');
+        UNION SELECT k.name FROM revacct_data.policy AS p, jsonb_object_keys(coalesce(p.applies, '{}') || coalesce(p.demands, '{}')) AS k (name) WHERE p.kind = 'hygiene');
 BEGIN
     RETURN QUERY
     WITH stage AS MATERIALIZED (
-        SELECT g.number AS mark, (_key_names(g.key))[1] AS lifecycle, (_key_names(g.key))[2] AS stage
-        FROM revacct_data.numbering AS g WHERE g.kind = 'stage' AND (_key_names(g.key))[1] = ANY (_moves.lifecycles)
+        -- with its place in the order, by which journeys are read where nothing else orders two entries
+        SELECT g.number AS mark, n.names[1] AS lifecycle, n.names[2] AS stage, place.category_no, place.stage_no
+        FROM revacct_data.numbering AS g CROSS JOIN LATERAL (SELECT _key_names(g.key) AS names) AS n
+             LEFT JOIN LATERAL (SELECT array_position('{open, active, won, lost, no_decision, recycled, churned}', s.category) AS category_no, s.stage_no
+                                FROM revacct_data.stage AS s JOIN revacct_data.validity AS i USING (version_id)
+                                WHERE s.lifecycle = n.names[1] AND s.stage = n.names[2] AND i.valid @> _now() AND upper_inf(i.recorded)) AS place ON true
+        WHERE g.kind = 'stage' AND n.names[1] = ANY (_moves.lifecycles)
     ), field AS MATERIALIZED (
         SELECT g.number AS mark, regexp_replace((_key_names(g.key))[1], '_set$', '') AS field
         FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND regexp_replace((_key_names(g.key))[1], '_set$', '') = ANY (asked)
     ), told AS MATERIALIZED (
         -- the events by which codes are given
         SELECT g.number AS mark FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = 'disposition_set'
-    ), concerned AS (
-        SELECT DISTINCT e.subject_id FROM revacct_data.event AS e WHERE e.load_id = _moves.of_load
+    ), concerned AS MATERIALIZED (
+        -- whom several systems know goes through the lifecycle once
+        SELECT DISTINCT coalesce(i.same_as, e.subject_id) AS same_as
+        FROM revacct_data.event AS e LEFT JOIN revacct_data.identity AS i USING (subject_id) WHERE e.load_id = _moves.of_load
+    ), member AS MATERIALIZED (
+        SELECT c.same_as, c.same_as AS subject_id FROM concerned AS c
+        UNION
+        SELECT i.same_as, i.subject_id FROM revacct_data.identity AS i WHERE _moves.of_load IS NULL OR i.same_as IN (SELECT c.same_as FROM concerned AS c)
     ), entry AS (
-        SELECT e.*, s.lifecycle, s.stage, lag(s.stage) OVER before AS from_stage, lag(e.occurred_at) OVER before AS from_at
-        FROM revacct_data.event AS e JOIN stage AS s USING (mark)
-        WHERE (_moves.of_load IS NULL OR e.subject_id IN (SELECT c.subject_id FROM concerned AS c))
+        SELECT e.*, coalesce(m.same_as, e.subject_id) AS same_as, s.lifecycle, s.stage,
+               lag(s.stage) OVER course AS from_stage, lag(e.occurred_at) OVER course AS from_at, row_number() OVER course AS move_no
+        FROM revacct_data.event AS e JOIN stage AS s USING (mark) LEFT JOIN member AS m ON m.subject_id = e.subject_id
+        WHERE (_moves.of_load IS NULL OR e.subject_id IN (SELECT m.subject_id FROM member AS m))
           AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
-        WINDOW before AS (PARTITION BY e.subject_id, s.lifecycle ORDER BY e.occurred_at, e.seq, e.mark, e.source_no, e.source_key COLLATE "C")
+        WINDOW course AS (PARTITION BY coalesce(m.same_as, e.subject_id), s.lifecycle
+                          ORDER BY e.occurred_at, e.seq NULLS FIRST, s.category_no, s.stage_no, e.mark, e.source_no, e.source_key COLLATE "C")
+    ), move AS (
+        SELECT e.*, array_prepend(e.same_as, ARRAY(SELECT m.subject_id FROM member AS m WHERE m.same_as = e.same_as)) AS members
+        FROM entry AS e WHERE _moves.of_load IS NULL OR e.load_id = _moves.of_load
     )
-    SELECT e.subject_id, s.kind, e.lifecycle, e.from_stage, e.stage, e.occurred_at, e.recorded_at, e.source_no, e.source_key,
+    SELECT e.subject_id, s.kind, e.lifecycle, e.move_no, e.from_stage, e.stage, e.occurred_at, e.recorded_at, e.source_no, e.source_key,
            coalesce(known.after, '{}') || coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(CASE jsonb_typeof(e.details) WHEN 'object' THEN e.details END) AS d (key, value) WHERE d.key = ANY (asked)), '{}')
                || CASE WHEN e.amount IS NOT NULL AND 'amount' = ANY (asked) THEN jsonb_build_object('amount', e.amount) ELSE '{}' END,
            coalesce(known.before, '{}'),
            coalesce((SELECT array_agg(DISTINCT (_key_names(g.key))[2])
                      FROM revacct_data.event AS d JOIN told USING (mark) JOIN revacct_data.numbering AS g ON g.kind = 'code' AND g.number = d.value
-                     WHERE d.subject_id = e.subject_id AND d.occurred_at <= e.occurred_at AND d.occurred_at >= coalesce(e.from_at, '-infinity')), '{}')
+                     WHERE d.subject_id = ANY (e.members) AND d.occurred_at <= e.occurred_at AND d.occurred_at >= coalesce(e.from_at, '-infinity')
+                       AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = d.source_no AND c.source_key = d.source_key)), '{}')
                || CASE WHEN e.value IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.value) ELSE '{}' END,
-           coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.from_subject = e.subject_id AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
-               || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = e.subject_id AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
-    FROM entry AS e JOIN revacct_data.subject AS s USING (subject_id)
+           coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.from_subject = ANY (e.members) AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
+               || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = ANY (e.members) AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
+    FROM move AS e JOIN revacct_data.subject AS s USING (subject_id)
          LEFT JOIN LATERAL (
              SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at) AS before
              FROM (SELECT DISTINCT ON (f.field) f.field, v.occurred_at,
                           coalesce(to_jsonb((SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = v.value AND f.field <> 'amount')),
                                    to_jsonb(v.amount), v.details -> 'value') AS value
                    FROM field AS f JOIN revacct_data.event AS v USING (mark)
-                   WHERE v.subject_id = e.subject_id AND v.occurred_at <= e.occurred_at
+                   WHERE v.subject_id = ANY (e.members) AND v.occurred_at <= e.occurred_at
                      AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = v.source_no AND c.source_key = v.source_key)
                    ORDER BY f.field, v.occurred_at DESC, v.seq DESC NULLS LAST, v.source_no, v.source_key COLLATE "C") AS l
-         ) AS known ON asked <> '{}'
-    WHERE _moves.of_load IS NULL OR e.load_id = _moves.of_load;
+         ) AS known ON asked <> '{}';
 END $$;
 COMMENT ON FUNCTION _moves(bigint, text[]) IS
-'The moves between stages of some lifecycles that the events of one load make (NULL: all), with what check_move() asks of them: the fields that rules speak of, after and before, the codes given since the move before, the roles linked by.';
+'The moves between stages of some lifecycles that the events of one load make (NULL: all), with what check_move() asks of them: the fields that rules speak of, after and before, the codes given since the move before, the roles linked by. move_no: its place among the subject''s.';
 
 CREATE FUNCTION _breaches(of_load bigint, lifecycles text[])
-RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint, source_key text,
-               rule_kind text, rule_key text, enforcement text, overridden boolean, message text)
+RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, move_no bigint, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint,
+               source_key text, rule_kind text, rule_key text, enforcement text, overridden boolean, message text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
@@ -473,7 +504,7 @@ BEGIN
         FROM (SELECT DISTINCT m.lifecycle, m.from_stage, m.to_stage, m.fields, m.before, m.codes, m.links FROM move AS m) AS d,
              LATERAL check_move(d.lifecycle, d.from_stage, d.to_stage, d.fields, d.codes, d.before, d.links) AS b
     )
-    SELECT m.subject_id, m.subject_kind, m.lifecycle, m.from_stage, m.to_stage, m.occurred_at, m.recorded_at, m.source_no, m.source_key, a.rule_kind, a.rule_key, a.enforcement,
+    SELECT m.subject_id, m.subject_kind, m.lifecycle, m.move_no, m.from_stage, m.to_stage, m.occurred_at, m.recorded_at, m.source_no, m.source_key, a.rule_kind, a.rule_key, a.enforcement,
            EXISTS (SELECT FROM revacct_data.override AS o, revacct_data.subject AS s, revacct_data.source AS r
                    WHERE s.subject_id = m.subject_id AND r.source_no = s.source_no AND o.kind = a.rule_kind AND o.key = a.rule_key
                      AND o.subject = object_key(r.source, s.kind, s.subject_key) AND o.approved_by IS NOT NULL),
@@ -517,7 +548,7 @@ BEGIN
             SELECT DISTINCT ON (b.subject_id, b.lifecycle) b.*
             FROM _breaches(load_id, refusing) AS b
             WHERE b.enforcement = 'refuse' AND NOT b.overridden
-            ORDER BY b.subject_id, b.lifecycle, b.occurred_at, b.source_key COLLATE "C", b.rule_kind, b.rule_key
+            ORDER BY b.subject_id, b.lifecycle, b.move_no, b.rule_kind, b.rule_key
         ), gone AS (
             DELETE FROM revacct_data.event AS e USING refused AS r
             WHERE e.source_key = r.source_key AND e.source_no = r.source_no AND e.occurred_at = r.occurred_at
@@ -535,8 +566,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _refuse_moves(smallint, bigint, timestamptz) IS 'Sets aside the moves of a load that rules refuse, and returns how many.';
 
-CREATE FUNCTION _unreadable_since(
-    subject_kind text, subject_key text, source_key text, occurred_at timestamptz, event text, lifecycle text, stage text, field text, amount numeric, corrects text)
+-- Taking in. The functions that say why a row cannot be read are to be inlined.
+
+CREATE FUNCTION _unreadable_event(
+    subject_kind text, subject_key text, source_key text, occurred_at timestamptz, event text, lifecycle text, stage text, field text, code text, code_list text, party text, actor text,
+    amount numeric, currency text, corrects text)
 RETURNS text
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -545,16 +579,26 @@ BEGIN ATOMIC
                 WHEN coalesce(subject_key, '') = '' THEN 'it has no subject_key'
                 WHEN coalesce(source_key, '') = '' THEN 'it has no source_key'
                 WHEN octet_length(source_key) > 1000 OR octet_length(subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
+                WHEN octet_length(event) > 200 OR octet_length(lifecycle) > 200 OR octet_length(stage) > 200 OR octet_length(field) > 200 OR octet_length(code) > 200 OR octet_length(code_list) > 200
+                     OR octet_length(party) > 200 OR octet_length(actor) > 200 OR octet_length(currency) > 200 THEN 'a name in it is longer than 200 bytes'
                 WHEN occurred_at IS NULL THEN 'it has no occurred_at'
-                WHEN occurred_at NOT BETWEEN '1900-01-01 00:00:00+00' AND '2199-12-31 00:00:00+00' THEN 'its occurred_at is not between 1900 and 2199'
-                WHEN event IS NULL THEN 'it has no event'
+                WHEN occurred_at < '1900-01-01 00:00:00+00' OR occurred_at >= '2200-01-01 00:00:00+00' THEN 'its occurred_at is not between 1900 and 2199'
+                WHEN coalesce(event, '') = '' THEN 'it has no event'
                 WHEN event = 'stage_entered' AND (coalesce(lifecycle, '') = '' OR coalesce(stage, '') = '') THEN 'stage_entered needs lifecycle and stage'
                 WHEN event = 'field_set' AND coalesce(field, '') = '' THEN 'field_set needs field'
                 WHEN event = 'retracted' AND corrects IS NULL THEN 'retracted needs corrects'
                 WHEN corrects = source_key THEN 'it corrects itself'
                 WHEN amount = 'NaN' OR abs(amount) >= 1e14 THEN 'its amount is no amount' END;
 END;
-COMMENT ON FUNCTION _unreadable_since(text, text, text, timestamptz, text, text, text, text, numeric, text) IS 'Why a row cannot be read as an event; NULL: it can. To be inlined.';
+COMMENT ON FUNCTION _unreadable_event(text, text, text, timestamptz, text, text, text, text, text, text, text, text, numeric, text, text) IS 'Why a row cannot be read as an event; NULL: it can.';
+
+CREATE FUNCTION _event_value(event text, field text, value bigint, code_no bigint, party_no bigint, amount numeric)
+RETURNS bigint
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT coalesce(value, code_no, CASE WHEN event = 'field_set' AND field = 'amount' THEN round(amount * 10000)::bigint END, CASE WHEN event <> 'stage_entered' THEN party_no END);
+END;
+COMMENT ON FUNCTION _event_value(text, text, bigint, bigint, bigint, numeric) IS 'The value of an event''s mark: what it says itself, else its code, its amount in ten-thousandths, its party.';
 
 CREATE FUNCTION _take_in_events(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
@@ -566,6 +610,7 @@ DECLARE
     others boolean := EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no);
     dropped bigint;
     year int;
+    untidy boolean;
     unreadable boolean;
     repeated boolean;
     corrections boolean;
@@ -573,30 +618,39 @@ DECLARE
 BEGIN
     rejected := 0;
     known := 0;
+    -- What is there, in one look: a load may be large, and is read from disk. Keys are told apart by their hashes, which are small.
+    SELECT count(*), coalesce(bool_or(i.party <> btrim(i.party) OR i.actor <> btrim(i.actor) OR i.party = '' OR i.actor = '' OR i.currency = '' OR i.corrects = ''), false),
+           coalesce(bool_or(_unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
+                                              i.currency, i.corrects) IS NOT NULL), false),
+           count(i.source_key) > count(DISTINCT hashtextextended(i.source_key, 0)), coalesce(bool_or(i.corrects IS NOT NULL), false)
+    INTO read, untidy, unreadable, repeated, corrections
+    FROM pg_temp.revacct_incoming_event AS i;
+    IF untidy THEN
+        UPDATE pg_temp.revacct_incoming_event AS i
+        SET party = nullif(btrim(i.party), ''), actor = nullif(btrim(i.actor), ''), currency = nullif(i.currency, ''), corrects = nullif(i.corrects, '')
+        WHERE i.party <> btrim(i.party) OR i.actor <> btrim(i.actor) OR i.party = '' OR i.actor = '' OR i.currency = '' OR i.corrects = '';
+    END IF;
+
     -- what comes again is judged again
     DELETE FROM revacct_data.rejected AS r
     USING pg_temp.revacct_incoming_event AS i
-    WHERE r.source_no = source_no AND r.fact = 'event' AND r.source_key = i.source_key;
+    WHERE r.source_no = source_no AND r.fact = 'event' AND r.source_key = i.source_key AND i.source_key <> '';
     DELETE FROM revacct_data.rejected AS r
     WHERE r.source_no = source_no AND r.fact = 'event' AND coalesce(r.source_key, '') = ''
       AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_event AS i WHERE coalesce(i.source_key, '') = '');
-
-    -- What is there, in one look: a load may be large, and is read from disk. Keys are told apart by their hashes, which are small.
-    SELECT count(*), coalesce(bool_or(_unreadable_since(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.amount, i.corrects) IS NOT NULL), false),
-           count(i.source_key) > count(DISTINCT hashtextextended(i.source_key, 0)), coalesce(bool_or(i.corrects IS NOT NULL), false)
-    INTO read, unreadable, repeated, corrections
-    FROM pg_temp.revacct_incoming_event AS i;
 
     -- What cannot be read. A row without a key cannot be told from itself, so it is not taken either.
     IF unreadable THEN
         WITH bad AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
-            WHERE _unreadable_since(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.amount, i.corrects) IS NOT NULL
+            WHERE _unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
+                                    i.currency, i.corrects) IS NOT NULL
             RETURNING i.*
         )
         INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
         SELECT source_no, 'event', u.source_key,
-               _unreadable_since(u.subject_kind, u.subject_key, u.source_key, u.occurred_at, u.event, u.lifecycle, u.stage, u.field, u.amount, u.corrects),
+               _unreadable_event(u.subject_kind, u.subject_key, u.source_key, u.occurred_at, u.event, u.lifecycle, u.stage, u.field, u.code, u.code_list, u.party, u.actor, u.amount,
+                                 u.currency, u.corrects),
                to_jsonb(u), recorded_at
         FROM bad AS u;
         GET DIAGNOSTICS dropped = ROW_COUNT;
@@ -620,19 +674,17 @@ BEGIN
                 FROM pg_temp.revacct_incoming_event AS i) AS y
           GROUP BY y.event, y.lifecycle, y.stage, y.field, y.code_list, y.code, y.currency) AS n;
 
-    IF EXISTS (SELECT FROM pg_temp.revacct_meaning AS m WHERE m.event <> ALL (_known_events() || '{retracted}')
-                                                        AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = m.mark_key)) THEN
+    IF EXISTS (SELECT FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event)) THEN
         WITH unknown AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
-            WHERE i.event <> ALL (_known_events() || '{retracted}') AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = revacct.object_key(i.event))
+            WHERE i.event IN (SELECT m.event FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event))
             RETURNING i.*
         )
         INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
         SELECT source_no, 'event', u.source_key, format('"%s" is no kind of event: it can be defined as a code of the list event', u.event), to_jsonb(u), recorded_at FROM unknown AS u;
         GET DIAGNOSTICS dropped = ROW_COUNT;
         rejected := rejected + dropped;
-        DELETE FROM pg_temp.revacct_meaning AS m
-        WHERE m.event <> ALL (_known_events() || '{retracted}') AND NOT EXISTS (SELECT FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = m.mark_key);
+        DELETE FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event);
     END IF;
     PERFORM _number_names(array_agg(n.kind), array_agg(n.key))
     FROM (SELECT m.mark_kind, m.mark_key FROM pg_temp.revacct_meaning AS m UNION SELECT 'code', m.code_key FROM pg_temp.revacct_meaning AS m) AS n (kind, key);
@@ -675,67 +727,73 @@ BEGIN
         WITH recorded AS MATERIALIZED (
             SELECT i.ctid AS row_id, e.*
             FROM pg_temp.revacct_incoming_event AS i
-                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.corrects
+                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
                                      FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.source_key OFFSET 0) AS e
             WHERE few
             UNION ALL
-            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.corrects
+            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
             FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.source_key
             WHERE NOT few
         ), gone AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
             USING recorded AS e
             WHERE i.ctid = e.row_id
-            RETURNING i.*, e.subject_id, e.mark, e.value AS recorded_value, e.occurred_at AS recorded_occurred_at, e.seq AS recorded_seq, e.amount AS recorded_amount, e.corrects AS recorded_corrects
+            RETURNING i AS row, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
         ), other AS (
             INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-            SELECT source_no, 'event', g.source_key, 'it is on record otherwise: correct it by an event with a key of its own that names this one in corrects',
-                   to_jsonb(g) - '{subject_id, mark, recorded_value, recorded_occurred_at, recorded_seq, recorded_amount, recorded_corrects}'::text[], recorded_at
+            SELECT source_no, 'event', (g.row).source_key, 'it is on record otherwise: correct it by an event with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
             FROM gone AS g
+                 LEFT JOIN revacct_data.party AS p ON p.party = (g.row).party
+                 LEFT JOIN revacct_data.party AS a ON a.party = (g.row).actor
                  LEFT JOIN pg_temp.revacct_meaning AS m
-                     ON m.event = g.event AND m.lifecycle = CASE WHEN g.event = 'stage_entered' THEN g.lifecycle ELSE '' END AND m.stage = CASE WHEN g.event = 'stage_entered' THEN g.stage ELSE '' END
-                        AND m.field = coalesce(g.field, '') AND m.code_list = coalesce(g.code_list, '') AND m.code = coalesce(g.code, '') AND m.currency = coalesce(g.currency, '')
-                 LEFT JOIN revacct_data.subject AS s ON s.subject_key = g.subject_key AND s.kind = g.subject_kind AND s.source_no = source_no
-            WHERE (s.subject_id, m.mark, g.occurred_at, g.seq, g.amount::numeric(18, 2), g.corrects)
-                  IS DISTINCT FROM (g.subject_id, g.mark, g.recorded_occurred_at, g.recorded_seq, g.recorded_amount, g.recorded_corrects)
-               OR (g.party IS NULL AND coalesce(g.value, m.code_no, CASE WHEN g.field = 'amount' THEN round(g.amount * 10000)::bigint END) IS DISTINCT FROM g.recorded_value)
-               OR (g.party IS NOT NULL AND coalesce(g.value, m.code_no, (SELECT p.party_no FROM revacct_data.party AS p WHERE p.party = g.party)) IS DISTINCT FROM g.recorded_value)
+                     ON m.event = (g.row).event AND m.lifecycle = CASE WHEN (g.row).event = 'stage_entered' THEN (g.row).lifecycle ELSE '' END
+                        AND m.stage = CASE WHEN (g.row).event = 'stage_entered' THEN (g.row).stage ELSE '' END AND m.field = coalesce((g.row).field, '')
+                        AND m.code_list = coalesce((g.row).code_list, '') AND m.code = coalesce((g.row).code, '') AND m.currency = coalesce((g.row).currency, '')
+                 LEFT JOIN revacct_data.subject AS s ON s.subject_key = (g.row).subject_key AND s.kind = (g.row).subject_kind AND s.source_no = source_no
+            WHERE (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency, a.party_no, (g.row).program, (g.row).corrects, (g.row).details,
+                   _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
+                  IS DISTINCT FROM (g.subject_id, g.mark, g.occurred_at, g.seq, g.amount, g.currency, g.actor_no, g.program, g.corrects, g.details, g.value)
             RETURNING 1
         )
         SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone) - (SELECT count(*) FROM other) INTO rejected, known;
     END IF;
 
-    -- Corrections: of something that is there, and counts.
-    IF corrections THEN
-        LOOP
-            WITH gone AS (
-                DELETE FROM pg_temp.revacct_incoming_event AS i
-                WHERE i.corrects IS NOT NULL
-                  AND (EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = source_no AND c.source_key = i.corrects)
-                       OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.corrects ORDER BY o.source_key COLLATE "C") AS no
-                                                           FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects IS NOT NULL) AS q WHERE q.no > 1)
-                       OR NOT (EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.corrects)
-                               OR i.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o)))
-                RETURNING i.*
-            )
-            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-            SELECT source_no, 'event', g.source_key,
-                   CASE WHEN EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = g.corrects)
-                             OR g.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o)
-                        THEN 'what it corrects is corrected already: correct the event that did' ELSE 'there is no event of the key it corrects' END,
-                   to_jsonb(g), recorded_at FROM gone AS g;
-            GET DIAGNOSTICS dropped = ROW_COUNT;
-            rejected := rejected + dropped;
-            EXIT WHEN dropped = 0;
-        END LOOP;
-    END IF;
+    -- Corrections are of something that is there, and counts: first those go that are not, then all but the first of those that correct the same.
+    WHILE corrections LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_event AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g)
+               OR EXISTS (SELECT FROM revacct_data.correction AS d WHERE d.source_no = source_no AND d.source_key = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no event of the key it corrects' ELSE 'what it corrects is corrected already: correct the event that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
 
     FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
         PERFORM _make_partition(year);
     END LOOP;
     INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, actor_no, amount, currency, program, corrects, details)
-    SELECT s.subject_id, i.occurred_at, recorded_at, load_id,
-           coalesce(i.value, m.code_no, CASE WHEN i.event <> 'stage_entered' THEN p.party_no END, CASE WHEN i.field = 'amount' THEN round(i.amount * 10000)::bigint END),
+    SELECT s.subject_id, i.occurred_at, recorded_at, load_id, _event_value(i.event, i.field, i.value, m.code_no, p.party_no, i.amount),
            i.seq, m.mark, source_no, i.source_key, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
     FROM pg_temp.revacct_incoming_event AS i
          LEFT JOIN revacct_data.party AS p ON p.party = i.party
@@ -761,6 +819,25 @@ END $$;
 COMMENT ON FUNCTION _take_in_events(smallint, timestamptz, bigint) IS
 'Moves the rows of the temporary table revacct_incoming_event into the ledger, and sets aside what it cannot. Runs with its owner''s rights: nobody may write the ledger.';
 
+CREATE FUNCTION _unreadable_link(from_source text, from_kind text, from_key text, to_source text, to_kind text, to_key text, role text, valid_from timestamptz, valid_until timestamptz, share numeric,
+                                 source_key text)
+RETURNS text
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN role IS NULL OR role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers') THEN 'unknown role'
+                WHEN from_kind IS NULL OR from_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'unknown from_kind'
+                WHEN to_kind IS NULL OR to_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'unknown to_kind'
+                WHEN coalesce(from_key, '') = '' THEN 'it has no from_key'
+                WHEN coalesce(to_key, '') = '' THEN 'it has no to_key'
+                WHEN octet_length(from_key) > 1000 OR octet_length(to_key) > 1000 OR octet_length(source_key) > 4000 THEN 'its key is longer than 1000 bytes'
+                WHEN octet_length(from_source) > 200 OR octet_length(to_source) > 200 THEN 'a name in it is longer than 200 bytes'
+                WHEN (from_source, from_kind, from_key) = (to_source, to_kind, to_key) THEN 'it links a subject to itself'
+                WHEN valid_from >= valid_until THEN 'it ends before it begins'
+                WHEN role = 'same_as' AND from_kind <> to_kind THEN 'subjects of two kinds are not the same'
+                WHEN share <= 0 OR share > 1 OR share = 'NaN' OR share::numeric(9, 6) = 0 THEN 'its share is not between 0 and 1' END;
+END;
+COMMENT ON FUNCTION _unreadable_link(text, text, text, text, text, text, text, timestamptz, timestamptz, numeric, text) IS 'Why a row cannot be read as a link; NULL: it can.';
+
 CREATE FUNCTION _take_in_links(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -773,39 +850,39 @@ DECLARE
 BEGIN
     SELECT count(*) INTO read FROM pg_temp.revacct_incoming_link;
     UPDATE pg_temp.revacct_incoming_link AS i
-    SET from_source = coalesce(i.from_source, own), to_source = coalesce(i.to_source, own), valid_from = coalesce(i.valid_from, '-infinity'), valid_until = coalesce(i.valid_until, 'infinity'),
-        source_key = coalesce(nullif(i.source_key, ''), object_key(VARIADIC array_remove(ARRAY[i.role, coalesce(i.from_source, own), i.from_kind, i.from_key, coalesce(i.to_source, own), i.to_kind,
-                                                                                                i.to_key, CASE WHEN isfinite(i.valid_from) THEN i.valid_from::text END], NULL)));
-    PERFORM _source_number(n.source)
-    FROM (SELECT i.from_source FROM pg_temp.revacct_incoming_link AS i UNION SELECT i.to_source FROM pg_temp.revacct_incoming_link AS i) AS n (source);
+    SET from_source = coalesce(nullif(btrim(i.from_source), ''), own), to_source = coalesce(nullif(btrim(i.to_source), ''), own), valid_from = coalesce(i.valid_from, '-infinity'),
+        valid_until = coalesce(i.valid_until, 'infinity'),
+        source_key = coalesce(nullif(i.source_key, ''),
+                              object_key(VARIADIC array_remove(ARRAY[i.role, coalesce(nullif(btrim(i.from_source), ''), own), i.from_kind, i.from_key, coalesce(nullif(btrim(i.to_source), ''), own),
+                                                                     i.to_kind, i.to_key, CASE WHEN isfinite(i.valid_from) THEN i.valid_from::text END], NULL)));
     DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_link AS i WHERE r.source_no = source_no AND r.fact = 'link' AND r.source_key = i.source_key;
 
-    WITH unreadable AS (
+    WITH bad AS (
         DELETE FROM pg_temp.revacct_incoming_link AS i
-        WHERE i.from_kind IS NULL OR i.from_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
-           OR i.to_kind IS NULL OR i.to_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
-           OR coalesce(i.from_key, '') = '' OR coalesce(i.to_key, '') = '' OR octet_length(i.from_key) > 1000 OR octet_length(i.to_key) > 1000
-           OR i.role IS NULL OR i.role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers')
-           OR (i.from_source, i.from_kind, i.from_key) = (i.to_source, i.to_kind, i.to_key) OR i.valid_from >= i.valid_until
-           OR (i.role = 'same_as' AND i.from_kind <> i.to_kind) OR i.share <= 0 OR i.share > 1 OR i.share = 'NaN'
-           OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_link AS o) AS q WHERE q.no > 1)
+        WHERE _unreadable_link(i.from_source, i.from_kind, i.from_key, i.to_source, i.to_kind, i.to_key, i.role, i.valid_from, i.valid_until, i.share, i.source_key) IS NOT NULL
         RETURNING i.*
     )
     INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-    SELECT source_no, 'link', u.source_key,
-           CASE WHEN u.role IS NULL OR u.role NOT IN ('account', 'originated', 'contact_role', 'same_as', 'referral', 'delivers') THEN 'unknown role'
-                WHEN coalesce(u.from_key, '') = '' OR coalesce(u.to_key, '') = '' THEN 'it has no from_key or no to_key'
-                WHEN (u.from_source, u.from_kind, u.from_key) = (u.to_source, u.to_kind, u.to_key) THEN 'it links a subject to itself'
-                WHEN u.valid_from >= u.valid_until THEN 'it ends before it begins'
-                WHEN u.role = 'same_as' AND u.from_kind <> u.to_kind THEN 'subjects of two kinds are not the same'
-                WHEN u.share <= 0 OR u.share > 1 OR u.share = 'NaN' THEN 'its share is not between 0 and 1'
-                WHEN u.from_kind IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')
-                     AND u.to_kind IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN 'another row of this load has the same source_key'
-                ELSE 'unknown from_kind or to_kind' END,
-           to_jsonb(u), recorded_at
-    FROM unreadable AS u;
+    SELECT source_no, 'link', b.source_key, _unreadable_link(b.from_source, b.from_kind, b.from_key, b.to_source, b.to_kind, b.to_key, b.role, b.valid_from, b.valid_until, b.share, b.source_key),
+           to_jsonb(b), recorded_at
+    FROM bad AS b;
     GET DIAGNOSTICS rejected = ROW_COUNT;
 
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_link AS i
+        WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_link AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'link', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    PERFORM _source_number(n.source)
+    FROM (SELECT i.from_source FROM pg_temp.revacct_incoming_link AS i UNION SELECT i.to_source FROM pg_temp.revacct_incoming_link AS i) AS n (source);
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT r.source_no, n.kind, n.key, recorded_at
     FROM (SELECT i.from_source, i.from_kind, i.from_key FROM pg_temp.revacct_incoming_link AS i
@@ -816,15 +893,38 @@ BEGIN
 
     DROP TABLE IF EXISTS pg_temp.revacct_link;
     CREATE TEMPORARY TABLE revacct_link AS
-    SELECT f.subject_id AS from_subject, t.subject_id AS to_subject, i.role, tstzrange(nullif(i.valid_from, '-infinity'), nullif(i.valid_until, 'infinity')) AS valid, i.share::numeric(9, 6) AS share, i.source_key
+    SELECT f.subject_id AS from_subject, t.subject_id AS to_subject, i.role, tstzrange(nullif(i.valid_from, '-infinity'), nullif(i.valid_until, 'infinity')) AS valid, i.share::numeric(9, 6) AS share,
+           i.source_key, to_jsonb(i) AS content
     FROM pg_temp.revacct_incoming_link AS i
          JOIN revacct_data.source AS fs ON fs.source = i.from_source JOIN revacct_data.subject AS f ON f.subject_key = i.from_key AND f.kind = i.from_kind AND f.source_no = fs.source_no
          JOIN revacct_data.source AS ts ON ts.source = i.to_source JOIN revacct_data.subject AS t ON t.subject_key = i.to_key AND t.kind = i.to_kind AND t.source_no = ts.source_no;
-    -- the same as it is on record, by this source or another
+    IF read > 1000 THEN
+        ANALYZE pg_temp.revacct_link;
+    END IF;
+    -- the same as it is on record, by this source or another, or as another row says
     DELETE FROM pg_temp.revacct_link AS i
     USING revacct_data.subject_link AS l
     WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND upper_inf(l.recorded) AND l.valid = i.valid
       AND (l.share IS NOT DISTINCT FROM i.share OR l.source_no <> source_no);
+    DELETE FROM pg_temp.revacct_link AS i
+    USING (SELECT l.ctid AS row_id, row_number() OVER (PARTITION BY l.from_subject, l.to_subject, l.role, l.valid, l.share ORDER BY l.source_key COLLATE "C") AS no FROM pg_temp.revacct_link AS l) AS n
+    WHERE i.ctid = n.row_id AND n.no > 1;
+    -- against another that stays on record, or another row of this load: nothing is changed by it, what it said before stays
+    WITH clash AS (
+        SELECT i.ctid AS row_id FROM pg_temp.revacct_link AS i
+        WHERE EXISTS (SELECT FROM revacct_data.subject_link AS l
+                      WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid && i.valid AND upper_inf(l.recorded)
+                        AND NOT (l.source_no = source_no AND l.source_key = i.source_key))
+           OR EXISTS (SELECT FROM pg_temp.revacct_link AS o
+                      WHERE o.from_subject = i.from_subject AND o.to_subject = i.to_subject AND o.role = i.role AND o.valid && i.valid AND o.source_key COLLATE "C" < i.source_key)
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_link AS i USING clash WHERE i.ctid = clash.row_id RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'link', g.source_key, 'another link between the two is on record for a part of its time', g.content, recorded_at FROM gone AS g;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
     -- said otherwise: the record of what was said before ends
     WITH ended AS (
         UPDATE revacct_data.subject_link AS l SET recorded = tstzrange(lower(l.recorded), recorded_at)
@@ -835,20 +935,13 @@ BEGIN
     SELECT both_ends.subject_id FROM ended AS e, LATERAL (VALUES (e.from_subject), (e.to_subject)) AS both_ends (subject_id) WHERE e.role = 'same_as';
     WITH added AS (
         INSERT INTO revacct_data.subject_link (from_subject, to_subject, role, valid, share, recorded, source_no, source_key)
-        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key
-        FROM pg_temp.revacct_link AS i
-        ON CONFLICT DO NOTHING
+        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key FROM pg_temp.revacct_link AS i
         RETURNING *
     ), to_refold AS (
         INSERT INTO revacct_data.pending_subject (subject_id)
         SELECT both_ends.subject_id FROM added AS a, LATERAL (VALUES (a.from_subject), (a.to_subject)) AS both_ends (subject_id) WHERE a.role = 'same_as'
-    ), other AS (
-        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-        SELECT source_no, 'link', i.source_key, 'another link between the two is on record for a part of its time', to_jsonb(i), recorded_at
-        FROM pg_temp.revacct_link AS i WHERE NOT EXISTS (SELECT FROM added AS a WHERE a.source_key = i.source_key)
-        RETURNING 1
     )
-    SELECT (SELECT count(*) FROM added), rejected + (SELECT count(*) FROM other) INTO loaded, rejected;
+    SELECT count(*) INTO loaded FROM added;
     known := read - loaded - rejected;
     DROP TABLE pg_temp.revacct_link;
     RETURN NEXT;
@@ -856,60 +949,129 @@ END $$;
 COMMENT ON FUNCTION _take_in_links(smallint, timestamptz, bigint) IS
 'Moves the rows of the temporary table revacct_incoming_link into the links, and sets aside what it cannot. Runs with its owner''s rights: nobody may write the links.';
 
+CREATE FUNCTION _unreadable_money(source_key text, kind text, subject_kind text, subject_key text, party text, starts_on date, ends_on date, amount numeric, currency text, corrects text)
+RETURNS text
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN source_key IS NULL THEN 'it has no source_key'
+                WHEN octet_length(source_key) > 1000 OR octet_length(subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
+                WHEN kind IS NULL OR kind NOT IN ('recurring', 'one_time', 'cost', 'budget') THEN 'unknown kind of money'
+                WHEN subject_key IS NOT NULL AND (subject_kind IS NULL OR subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
+                WHEN octet_length(party) > 200 OR octet_length(currency) > 200 THEN 'a name in it is longer than 200 bytes'
+                WHEN starts_on IS NULL OR NOT isfinite(starts_on) THEN 'it has no starts_on'
+                WHEN ends_on <= starts_on THEN 'it ends before it begins'
+                WHEN amount IS NULL OR amount = 'NaN' OR abs(amount) >= 1e14 THEN 'its amount is no amount'
+                WHEN currency IS NULL THEN 'it has no currency'
+                WHEN corrects = source_key THEN 'it corrects itself' END;
+END;
+COMMENT ON FUNCTION _unreadable_money(text, text, text, text, text, date, date, numeric, text, text) IS 'Why a row cannot be read as money; NULL: it can.';
+
 CREATE FUNCTION _take_in_money(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
 AS $$
 #variable_conflict use_variable
+DECLARE
+    dropped bigint;
 BEGIN
     SELECT count(*) INTO read FROM pg_temp.revacct_incoming_money;
+    UPDATE pg_temp.revacct_incoming_money AS i SET source_key = nullif(i.source_key, ''), subject_key = nullif(i.subject_key, ''), party = nullif(btrim(i.party), ''), currency = nullif(i.currency, ''), corrects = nullif(i.corrects, '');
     DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_money AS i WHERE r.source_no = source_no AND r.fact = 'money' AND r.source_key = i.source_key;
-    WITH gone AS (
-        DELETE FROM pg_temp.revacct_incoming_money AS i
-        USING pg_temp.revacct_incoming_money AS same LEFT JOIN revacct_data.money AS m ON m.source_no = source_no AND m.source_key = same.source_key
-        WHERE same.ctid = i.ctid
-          AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('recurring', 'one_time', 'cost', 'budget') OR i.starts_on IS NULL OR i.ends_on <= i.starts_on
-               OR NOT isfinite(i.starts_on) OR i.amount IS NULL OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR coalesce(i.currency, '') = '' OR i.corrects = i.source_key
-               OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
-               OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_money AS o) AS q WHERE q.no > 1)
-               OR (m.source_key IS NULL AND i.corrects IS NOT NULL
-                   AND (NOT EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
-                        OR EXISTS (SELECT FROM revacct_data.money AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))
-               OR (m.source_key IS NOT NULL AND (m.kind, m.amount, m.currency, m.during, m.corrects)
-                   IS DISTINCT FROM (i.kind, i.amount::numeric(18, 2), i.currency, CASE WHEN i.ends_on > i.starts_on OR i.ends_on IS NULL THEN daterange(i.starts_on, i.ends_on) END, i.corrects)))
-        RETURNING i.*, m.source_key IS NOT NULL AS recorded
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'money' AND r.source_key IS NULL AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_money AS i WHERE i.source_key IS NULL);
+
+    WITH bad AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i WHERE _unreadable_money(i.source_key, i.kind, i.subject_kind, i.subject_key, i.party, i.starts_on, i.ends_on, i.amount, i.currency, i.corrects) IS NOT NULL RETURNING i.*
     )
     INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-    SELECT source_no, 'money', g.source_key,
-           CASE WHEN g.recorded THEN 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects'
-                WHEN coalesce(g.source_key, '') = '' THEN 'it has no source_key'
-                WHEN g.kind IS NULL OR g.kind NOT IN ('recurring', 'one_time', 'cost', 'budget') THEN 'unknown kind of money'
-                WHEN g.starts_on IS NULL OR NOT isfinite(g.starts_on) THEN 'it has no starts_on'
-                WHEN g.ends_on <= g.starts_on THEN 'it ends before it begins'
-                WHEN g.amount IS NULL OR g.amount = 'NaN' OR abs(g.amount) >= 1e14 THEN 'its amount is no amount'
-                WHEN coalesce(g.currency, '') = '' THEN 'it has no currency'
-                WHEN g.corrects IS NOT NULL THEN 'what it corrects is not there, or corrected already'
-                WHEN g.subject_key IS NOT NULL AND (g.subject_kind IS NULL OR g.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
-                ELSE 'another row of this load has the same source_key' END,
-           to_jsonb(g) - 'recorded', recorded_at
-    FROM gone AS g;
+    SELECT source_no, 'money', b.source_key, _unreadable_money(b.source_key, b.kind, b.subject_kind, b.subject_key, b.party, b.starts_on, b.ends_on, b.amount, b.currency, b.corrects), to_jsonb(b), recorded_at FROM bad AS b;
     GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_money AS i WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- What is on record already, the same or otherwise.
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i
+        USING revacct_data.money AS m LEFT JOIN revacct_data.subject AS s ON s.subject_id = m.subject_id
+        WHERE m.source_no = source_no AND m.source_key = i.source_key
+        RETURNING i AS row, (i.kind, CASE WHEN i.subject_key IS NOT NULL THEN i.subject_kind END, i.subject_key, i.program, i.party, daterange(i.starts_on, nullif(i.ends_on, 'infinity')), i.amount::numeric(18, 2), i.currency, i.corrects) IS DISTINCT FROM (m.kind, s.kind, s.subject_key, m.program, m.party, m.during, m.amount, m.currency, m.corrects) AS is_other
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', (g.row).source_key, 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
+    FROM gone AS g WHERE g.is_other;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- Corrections, as those of events
+    WHILE EXISTS (SELECT FROM pg_temp.revacct_incoming_money AS i WHERE i.corrects IS NOT NULL) LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_money AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.money AS m WHERE m.source_no = source_no AND m.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_money AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) OR EXISTS (SELECT FROM revacct_data.money AS m WHERE m.source_no = source_no AND m.corrects = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_money AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'money', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no money of the key it corrects' ELSE 'what it corrects is corrected already: correct the one that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_money AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
     ON CONFLICT DO NOTHING;
-    PERFORM _register_parties(array_agg(DISTINCT i.party)) FROM pg_temp.revacct_incoming_money AS i WHERE i.party IS NOT NULL;
+    PERFORM _register_parties(array_agg(n.party)) FROM (SELECT DISTINCT i.party FROM pg_temp.revacct_incoming_money AS i WHERE i.party IS NOT NULL) AS n (party);
     INSERT INTO revacct_data.money (source_no, source_key, kind, subject_id, program, party, during, amount, currency, corrects, recorded_at)
-    SELECT source_no, i.source_key, i.kind, s.subject_id, i.program, i.party, daterange(i.starts_on, i.ends_on), i.amount, i.currency, i.corrects, recorded_at
+    SELECT source_no, i.source_key, i.kind, s.subject_id, i.program, i.party, daterange(i.starts_on, nullif(i.ends_on, 'infinity')), i.amount, i.currency, i.corrects, recorded_at
     FROM pg_temp.revacct_incoming_money AS i
-         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
-    ON CONFLICT DO NOTHING;
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no;
     GET DIAGNOSTICS loaded = ROW_COUNT;
     known := read - loaded - rejected;
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION _take_in_money(smallint, timestamptz, bigint) IS
-'Moves the rows of the temporary table revacct_incoming_money into the money, and sets aside what it cannot. Runs with its owner''s rights: nobody may write it.';
+'Moves the rows of the temporary table revacct_incoming_money into revacct_data.money, and sets aside what it cannot. Runs with its owner''s rights: nobody may write it.';
+
+CREATE FUNCTION _unreadable_commitment(source_key text, kind text, subject_kind text, subject_key text, from_party text, to_party text, amount numeric, due_at timestamptz, delivered_at timestamptz, corrects text)
+RETURNS text
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN source_key IS NULL THEN 'it has no source_key'
+                WHEN octet_length(source_key) > 1000 OR octet_length(subject_key) > 1000 THEN 'its key is longer than 1000 bytes'
+                WHEN kind IS NULL OR kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice') THEN 'unknown kind of commitment'
+                WHEN subject_key IS NOT NULL AND (subject_kind IS NULL OR subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
+                WHEN octet_length(from_party) > 200 OR octet_length(to_party) > 200 THEN 'a name in it is longer than 200 bytes'
+                WHEN amount = 'NaN' OR abs(amount) >= 1e14 THEN 'its amount is no amount'
+                WHEN NOT isfinite(due_at) OR NOT isfinite(delivered_at) THEN 'its times are not finite'
+                WHEN corrects = source_key THEN 'it corrects itself' END;
+END;
+COMMENT ON FUNCTION _unreadable_commitment(text, text, text, text, text, text, numeric, timestamptz, timestamptz, text) IS 'Why a row cannot be read as a commitment; NULL: it can.';
 
 CREATE FUNCTION _take_in_commitments(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
@@ -917,54 +1079,91 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
 AS $$
 #variable_conflict use_variable
+DECLARE
+    dropped bigint;
 BEGIN
     SELECT count(*) INTO read FROM pg_temp.revacct_incoming_commitment;
+    UPDATE pg_temp.revacct_incoming_commitment AS i SET source_key = nullif(i.source_key, ''), subject_key = nullif(i.subject_key, ''), from_party = nullif(btrim(i.from_party), ''), to_party = nullif(btrim(i.to_party), ''), corrects = nullif(i.corrects, '');
     DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_commitment AS i WHERE r.source_no = source_no AND r.fact = 'commitment' AND r.source_key = i.source_key;
-    WITH gone AS (
-        DELETE FROM pg_temp.revacct_incoming_commitment AS i
-        USING pg_temp.revacct_incoming_commitment AS same LEFT JOIN revacct_data.commitment AS m ON m.source_no = source_no AND m.source_key = same.source_key
-        WHERE same.ctid = i.ctid
-          AND (coalesce(i.source_key, '') = '' OR i.kind IS NULL OR i.kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice')
-               OR i.amount = 'NaN' OR abs(i.amount) >= 1e14 OR NOT isfinite(i.due_at) OR NOT isfinite(i.delivered_at) OR i.corrects = i.source_key
-               OR (i.subject_key IS NOT NULL AND (i.subject_kind IS NULL OR i.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')))
-               OR i.ctid IN (SELECT q.row_id FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.source_key ORDER BY o.ctid) AS no FROM pg_temp.revacct_incoming_commitment AS o) AS q WHERE q.no > 1)
-               OR (m.source_key IS NULL AND i.corrects IS NOT NULL
-                   AND (NOT EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.source_key = i.corrects)
-                        OR EXISTS (SELECT FROM revacct_data.commitment AS o WHERE o.source_no = source_no AND o.corrects = i.corrects)))
-               OR (m.source_key IS NOT NULL AND (m.kind, m.from_party, m.to_party, m.promised, m.amount, m.due_at, m.delivered_at, m.outcome, m.corrects)
-                   IS DISTINCT FROM (i.kind, i.from_party, i.to_party, i.promised, i.amount::numeric(18, 2), i.due_at, i.delivered_at, i.outcome, i.corrects)))
-        RETURNING i.*, m.source_key IS NOT NULL AS recorded
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'commitment' AND r.source_key IS NULL AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_commitment AS i WHERE i.source_key IS NULL);
+
+    WITH bad AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i WHERE _unreadable_commitment(i.source_key, i.kind, i.subject_kind, i.subject_key, i.from_party, i.to_party, i.amount, i.due_at, i.delivered_at, i.corrects) IS NOT NULL RETURNING i.*
     )
     INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-    SELECT source_no, 'commitment', g.source_key,
-           CASE WHEN g.recorded THEN 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects'
-                WHEN coalesce(g.source_key, '') = '' THEN 'it has no source_key'
-                WHEN g.kind IS NULL OR g.kind NOT IN ('milestone', 'check_in', 'action', 'promise', 'forecast', 'practice') THEN 'unknown kind of commitment'
-                WHEN g.amount = 'NaN' OR abs(g.amount) >= 1e14 THEN 'its amount is no amount'
-                WHEN NOT isfinite(g.due_at) OR NOT isfinite(g.delivered_at) THEN 'its times are not finite'
-                WHEN g.corrects IS NOT NULL THEN 'what it corrects is not there, or corrected already'
-                WHEN g.subject_key IS NOT NULL AND (g.subject_kind IS NULL OR g.subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case')) THEN 'unknown subject_kind'
-                ELSE 'another row of this load has the same source_key' END,
-           to_jsonb(g) - 'recorded', recorded_at
-    FROM gone AS g;
+    SELECT source_no, 'commitment', b.source_key, _unreadable_commitment(b.source_key, b.kind, b.subject_kind, b.subject_key, b.from_party, b.to_party, b.amount, b.due_at, b.delivered_at, b.corrects), to_jsonb(b), recorded_at FROM bad AS b;
     GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_commitment AS i WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- What is on record already, the same or otherwise.
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i
+        USING revacct_data.commitment AS m LEFT JOIN revacct_data.subject AS s ON s.subject_id = m.subject_id
+        WHERE m.source_no = source_no AND m.source_key = i.source_key
+        RETURNING i AS row, (i.kind, CASE WHEN i.subject_key IS NOT NULL THEN i.subject_kind END, i.subject_key, i.from_party, i.to_party, i.promised, i.amount::numeric(18, 2), i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects) IS DISTINCT FROM (m.kind, s.kind, s.subject_key, m.from_party, m.to_party, m.promised, m.amount, m.due_at, m.delivered_at, m.outcome, m.verified_by, m.metric, m.corrects) AS is_other
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', (g.row).source_key, 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
+    FROM gone AS g WHERE g.is_other;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- Corrections, as those of events
+    WHILE EXISTS (SELECT FROM pg_temp.revacct_incoming_commitment AS i WHERE i.corrects IS NOT NULL) LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_commitment AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.commitment AS m WHERE m.source_no = source_no AND m.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_commitment AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) OR EXISTS (SELECT FROM revacct_data.commitment AS m WHERE m.source_no = source_no AND m.corrects = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_commitment AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'commitment', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no commitment of the key it corrects' ELSE 'what it corrects is corrected already: correct the one that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_commitment AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
     ON CONFLICT DO NOTHING;
-    PERFORM _register_parties(array_agg(n.party))
-    FROM (SELECT i.from_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.from_party IS NOT NULL
-          UNION SELECT i.to_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.to_party IS NOT NULL) AS n (party);
+    PERFORM _register_parties(array_agg(n.party)) FROM (SELECT i.from_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.from_party IS NOT NULL UNION SELECT i.to_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.to_party IS NOT NULL) AS n (party);
     INSERT INTO revacct_data.commitment (source_no, source_key, kind, subject_id, from_party, to_party, promised, amount, due_at, delivered_at, outcome, verified_by, metric, corrects, recorded_at)
     SELECT source_no, i.source_key, i.kind, s.subject_id, i.from_party, i.to_party, i.promised, i.amount, i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects, recorded_at
     FROM pg_temp.revacct_incoming_commitment AS i
-         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
-    ON CONFLICT DO NOTHING;
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no;
     GET DIAGNOSTICS loaded = ROW_COUNT;
     known := read - loaded - rejected;
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION _take_in_commitments(smallint, timestamptz, bigint) IS
-'Moves the rows of the temporary table revacct_incoming_commitment into the commitments, and sets aside what it cannot. Runs with its owner''s rights: nobody may write them.';
+'Moves the rows of the temporary table revacct_incoming_commitment into revacct_data.commitment, and sets aside what it cannot. Runs with its owner''s rights: nobody may write it.';
 
 CREATE FUNCTION _take_in(source text, fact text, alone boolean)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
@@ -983,13 +1182,20 @@ BEGIN
                   HINT = 'An older snapshot would not see what is on record already.';
     END IF;
     moment := _begin_write(number, alone);
+    IF fact = 'link' OR (alone AND EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source_no = number AND s.links IS NOT NULL)) THEN
+        PERFORM pg_advisory_xact_lock(727306, 0);
+    END IF;
+    IF NOT alone AND fact IN ('money', 'commitment') THEN
+        PERFORM pg_advisory_xact_lock(727304, hashtext(fact || number));
+    END IF;
     write := nextval('revacct_data.load_load_id_seq');
     CASE fact
     WHEN 'event' THEN
         IF alone THEN
             ANALYZE pg_temp.revacct_incoming_event;
         ELSE
-            PERFORM pg_advisory_xact_lock(727304, hashtext(i.source_key)) FROM pg_temp.revacct_incoming_event AS i;
+            PERFORM pg_advisory_xact_lock(727304, k.key)
+            FROM (SELECT DISTINCT hashtext(number || u.key) AS key FROM pg_temp.revacct_incoming_event AS i, unnest(ARRAY[i.source_key, i.corrects]) AS u (key) WHERE u.key IS NOT NULL ORDER BY 1) AS k;
         END IF;
         SELECT * INTO read, loaded, known, rejected FROM _take_in_events(number, moment, write);
         IF loaded > 0 THEN
@@ -1029,7 +1235,7 @@ DECLARE
 BEGIN
     SELECT * INTO counts FROM _take_in(source, fact, false);
     IF counts.rejected > 0 THEN
-        SELECT r.* INTO refused FROM revacct_data.rejected AS r WHERE r.ctid = (SELECT max(l.ctid) FROM revacct_data.rejected AS l WHERE l.xmin = pg_current_xact_id()::xid);
+        SELECT r.* INTO refused FROM revacct_data.rejected AS r WHERE r.fact = _demand_taken.fact AND r.source_no = _source_number(source) ORDER BY r.rejected_at DESC LIMIT 1;
         IF refused.rule_kind IS NULL THEN
             RAISE EXCEPTION 'the % cannot be recorded: %', fact, refused.reason
                 USING ERRCODE = 'check_violation', DETAIL = format('It is %s.', jsonb_strip_nulls(refused.content));

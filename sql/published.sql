@@ -516,7 +516,8 @@ COMMENT ON FUNCTION verify_published() IS
 Errors: insufficient_privilege (42501).';
 
 CREATE VIEW published_figures AS
-    SELECT p.published_id AS published_no, p.metric, p.metric_version, lower(p.period) AS period_start, upper(p.period) - 1 AS period_end, p.segment, p.lead_source, p.owner,
+    SELECT p.published_id AS published_no, p.metric, p.metric_version, lower(p.period) AS period_start, upper(p.period) - 1 AS period_end,
+           to_char(lower(p.period), 'YYYY-MM-DD') || ' to ' || to_char(upper(p.period) - 1, 'YYYY-MM-DD') AS period, p.segment, p.lead_source, p.owner,
            p.value, p.numerator, p.denominator, p.n, p.pending, p.low, p.high, p.as_of, p.known_at, p.model_at, p.definition_fingerprint, p.note, p.published_by, p.published_at, p.fingerprint
     FROM revacct_data.published AS p;
 COMMENT ON VIEW published_figures IS 'Figures that were published, a row each, never altered. verify_published() computes them again.';
@@ -525,6 +526,7 @@ COMMENT ON COLUMN published_figures.metric IS 'The metric.';
 COMMENT ON COLUMN published_figures.metric_version IS 'The version of the metric. Not to be summed.';
 COMMENT ON COLUMN published_figures.period_start IS 'The first day it is about; NULL: from the beginning.';
 COMMENT ON COLUMN published_figures.period_end IS 'The last day it is about; NULL: to the end.';
+COMMENT ON COLUMN published_figures.period IS 'Both as text; NULL: it has no beginning or no end.';
 COMMENT ON COLUMN published_figures.segment IS 'The segment; NULL: all.';
 COMMENT ON COLUMN published_figures.lead_source IS 'The lead source; NULL: all.';
 COMMENT ON COLUMN published_figures.owner IS 'The owner; NULL: all.';

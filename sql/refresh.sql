@@ -99,9 +99,9 @@ LANGUAGE SQL STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     WITH RECURSIVE edge (a, b) AS (
-        SELECT l.from_subject, l.to_subject FROM revacct_data.subject_link AS l WHERE l.role = 'same_as' AND l.recorded @> coalesce(known_at, 'infinity')
+        SELECT l.from_subject, l.to_subject FROM revacct_data.subject_link AS l WHERE l.role = 'same_as' AND pg_catalog.upper_inf(l.valid) AND l.recorded @> coalesce(known_at, 'infinity')
         UNION ALL
-        SELECT l.to_subject, l.from_subject FROM revacct_data.subject_link AS l WHERE l.role = 'same_as' AND l.recorded @> coalesce(known_at, 'infinity')
+        SELECT l.to_subject, l.from_subject FROM revacct_data.subject_link AS l WHERE l.role = 'same_as' AND pg_catalog.upper_inf(l.valid) AND l.recorded @> coalesce(known_at, 'infinity')
     ), reach (a, b) AS (
         SELECT e.a, e.a FROM edge AS e WHERE members IS NULL OR e.a = ANY (members)
         UNION
@@ -221,9 +221,9 @@ BEGIN
     SELECT unnest(p.members) AS subject_id, c.cell_id, c.subjects
     FROM pg_temp.revacct_place AS p
          JOIN revacct_data.cell AS c
-             ON c.lifecycle = lifecycle AND c.period_start = p.period_start AND coalesce(c.segment_no, -1) = coalesce(p.segment_no, -1)
-                AND coalesce(c.lead_source_no, -1) = coalesce(p.lead_source_no, -1) AND coalesce(c.owner_no, -1) = coalesce(p.owner_no, -1)
-                AND coalesce(c.currency, '') = coalesce(p.currency, '');
+             ON c.lifecycle = lifecycle AND c.period_start = p.period_start AND coalesce(c.segment_no, 0) = coalesce(p.segment_no, 0) AND (c.segment_no IS NULL) = (p.segment_no IS NULL)
+                AND coalesce(c.lead_source_no, 0) = coalesce(p.lead_source_no, 0) AND (c.lead_source_no IS NULL) = (p.lead_source_no IS NULL)
+                AND coalesce(c.owner_no, 0) = coalesce(p.owner_no, 0) AND (c.owner_no IS NULL) = (p.owner_no IS NULL) AND coalesce(c.currency, '') = coalesce(p.currency, '');
     ANALYZE pg_temp.revacct_placed;
     CREATE TEMPORARY TABLE revacct_dirty (cell_id bigint, bucket int);
 
@@ -413,7 +413,7 @@ COMMENT ON FUNCTION refresh(boolean, interval) IS
 'Brings journeys, packs and figures up to date with the ledger and the model, and tells what it did, a row a step. progress: as notices too, as it goes. max_age: figures of groups in which nothing happened, which time alone changes, may be that old; 0 makes all of them as of now. A clock that has come due is breached at once. It takes up what was recorded since, late and corrected events included; a second one at the same time waits, and finds what is left. A job for pg_cron: SELECT revacct.refresh(). For loaders, analysts, stewards and the council.
 Errors: insufficient_privilege (42501), invalid_transaction_state (25000).';
 
-CREATE FUNCTION rebuild_journeys()
+CREATE FUNCTION rebuild_journeys(progress boolean DEFAULT true)
 RETURNS TABLE (step text, row_count bigint, seconds numeric)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
@@ -421,15 +421,26 @@ AS $$
 BEGIN
     PERFORM _demand_access('{steward, council}', 'rebuild journeys');
     PERFORM pg_advisory_xact_lock(727305, 0);
-    TRUNCATE revacct_data.identity, revacct_data.journey, revacct_data.cell, revacct_data.placement, revacct_data.pack, revacct_data.placed_lifecycle, revacct_data.refreshed,
-        revacct_data.cell_figure, revacct_data.cell_sla_figure, revacct_data.report_group, revacct_data.funnel_figure, revacct_data.velocity_figure, revacct_data.sla_figure, revacct_data.open_clock,
-        revacct_data.reported_sla;
-    DELETE FROM revacct_data.pending_load;
-    DELETE FROM revacct_data.pending_subject;
-    RETURN QUERY SELECT r.step, r.row_count, r.seconds FROM refresh() AS r;
+    -- Not by TRUNCATE: whoever reads with an older snapshot would find nothing.
+    DELETE FROM revacct_data.identity;
+    DELETE FROM revacct_data.journey;
+    DELETE FROM revacct_data.cell;
+    DELETE FROM revacct_data.placement;
+    DELETE FROM revacct_data.pack;
+    DELETE FROM revacct_data.placed_lifecycle;
+    DELETE FROM revacct_data.refreshed;
+    DELETE FROM revacct_data.cell_figure;
+    DELETE FROM revacct_data.cell_sla_figure;
+    DELETE FROM revacct_data.report_group;
+    DELETE FROM revacct_data.funnel_figure;
+    DELETE FROM revacct_data.velocity_figure;
+    DELETE FROM revacct_data.sla_figure;
+    DELETE FROM revacct_data.open_clock;
+    DELETE FROM revacct_data.reported_sla;
+    RETURN QUERY SELECT r.step, r.row_count, r.seconds FROM refresh(progress) AS r;
 END $$;
-COMMENT ON FUNCTION rebuild_journeys() IS
-'Drops all that is derived from the ledger and makes it again. For stewards and the council.
+COMMENT ON FUNCTION rebuild_journeys(boolean) IS
+'Drops all that is derived from the ledger and makes it again. Returns, and with progress tells, what refresh() does. For stewards and the council.
 Errors: insufficient_privilege (42501).';
 
 CREATE FUNCTION check_journeys()
@@ -454,11 +465,17 @@ BEGIN
         SELECT coalesce(i.subject_id, n.subject_id), 'it is the same as another one'
         FROM revacct_data.identity AS i FULL JOIN _identities(NULL, NULL) AS n ON n.subject_id = i.subject_id WHERE i.same_as IS DISTINCT FROM n.same_as
         UNION ALL
-        SELECT coalesce(p.subject_id, u.subject_id), format('in the packs of %s it is another one', coalesce(p.lifecycle, u.lifecycle))
-        FROM (SELECT c.lifecycle, k.subject_id, k.journey FROM revacct_data.placed_lifecycle AS c, kept AS k WHERE entered(k.journey, c.definition) IS NOT NULL) AS p
-             FULL JOIN (SELECT c.lifecycle, s.subject::bigint AS subject_id, s.journey FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id), unpack(p.pack) AS s) AS u
+        SELECT coalesce(p.subject_id, u.subject_id),
+               format(CASE WHEN p.journey IS DISTINCT FROM u.journey THEN 'in the packs of %s it is another one' ELSE 'of %s it is in another group' END, coalesce(p.lifecycle, u.lifecycle))
+        FROM (SELECT c.lifecycle, k.subject_id, k.journey, date_trunc('month', entered(k.journey, c.definition) AT TIME ZONE c.time_zone)::date AS period_start,
+                     _last_value(k.journey, m.segment) AS segment_no, _first_value(k.journey, m.lead_source) AS lead_source_no, _last_value(k.journey, m.owner) AS owner_no,
+                     _currency_of(_last_mark(k.journey, m.amount)) AS currency
+              FROM revacct_data.placed_lifecycle AS c, kept AS k,
+                   (SELECT _field_marks('segment_set') AS segment, _field_marks('lead_source_set') AS lead_source, _field_marks('assigned') AS owner, _field_marks('amount_set') AS amount) AS m
+              WHERE entered(k.journey, c.definition) IS NOT NULL) AS p
+             FULL JOIN (SELECT c.*, s.subject::bigint AS subject_id, s.journey FROM revacct_data.pack AS p JOIN revacct_data.cell AS c USING (cell_id), unpack(p.pack) AS s) AS u
                  ON u.lifecycle = p.lifecycle AND u.subject_id = p.subject_id
-        WHERE p.journey IS DISTINCT FROM u.journey
+        WHERE (p.journey, p.period_start, p.segment_no, p.lead_source_no, p.owner_no, p.currency) IS DISTINCT FROM (u.journey, u.period_start, u.segment_no, u.lead_source_no, u.owner_no, u.currency)
     )
     SELECT r.source, s.kind, s.subject_key, p.problem
     FROM problem AS p LEFT JOIN revacct_data.subject AS s USING (subject_id) LEFT JOIN revacct_data.source AS r USING (source_no);

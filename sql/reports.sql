@@ -153,7 +153,7 @@ CREATE TABLE revacct_data.funnel_figure (
 );
 COMMENT ON TABLE revacct_data.funnel_figure IS 'Derived: the rows of the view funnel.';
 COMMENT ON COLUMN revacct_data.funnel_figure.group_id IS 'The group.';
-COMMENT ON COLUMN revacct_data.funnel_figure.stage_no IS 'The stages place in the order, to sort by.';
+COMMENT ON COLUMN revacct_data.funnel_figure.stage_no IS 'The stage''s place in the order, to sort by.';
 COMMENT ON COLUMN revacct_data.funnel_figure.stage IS 'The stage.';
 COMMENT ON COLUMN revacct_data.funnel_figure.category IS 'What being there means: open, won or active.';
 COMMENT ON COLUMN revacct_data.funnel_figure.entered IS 'How many attempts entered the stage, seen there or passed; the denominator of conversion_rate.';
@@ -204,7 +204,7 @@ CREATE TABLE revacct_data.velocity_figure (
 );
 COMMENT ON TABLE revacct_data.velocity_figure IS 'Derived: the rows of the view stage_velocity.';
 COMMENT ON COLUMN revacct_data.velocity_figure.group_id IS 'The group.';
-COMMENT ON COLUMN revacct_data.velocity_figure.stage_no IS 'The stages place in the order, to sort by.';
+COMMENT ON COLUMN revacct_data.velocity_figure.stage_no IS 'The stage''s place in the order, to sort by.';
 COMMENT ON COLUMN revacct_data.velocity_figure.stage IS 'The stage.';
 COMMENT ON COLUMN revacct_data.velocity_figure.category IS 'What being there means: open, won or active.';
 COMMENT ON COLUMN revacct_data.velocity_figure.visits IS 'How many visits to the stage are measured.';
@@ -312,7 +312,7 @@ COMMENT ON COLUMN revacct_data.open_clock.period IS 'That month as text, such as
 COMMENT ON COLUMN revacct_data.open_clock.segment IS 'Its segment; NULL: none.';
 COMMENT ON COLUMN revacct_data.open_clock.lead_source IS 'Its lead source; NULL: none.';
 COMMENT ON COLUMN revacct_data.open_clock.owner IS 'Its owner; NULL: nobody.';
-COMMENT ON COLUMN revacct_data.open_clock.clock_no IS 'The clocks place among those of the subject.';
+COMMENT ON COLUMN revacct_data.open_clock.clock_no IS 'The clock''s place among those of the subject.';
 COMMENT ON COLUMN revacct_data.open_clock.status IS 'Where it stands: running, paused or breached.';
 COMMENT ON COLUMN revacct_data.open_clock.started_at IS 'When it started.';
 COMMENT ON COLUMN revacct_data.open_clock.due_at IS 'When it is due; NULL while paused, or without a target.';
@@ -531,13 +531,13 @@ CREATE VIEW funnel AS
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW funnel IS 'How far subjects come: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from funnel_conversion(). Each subject counts with its best attempt, or as the lifecycle says. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN funnel.lifecycle IS 'The lifecycle.';
-COMMENT ON COLUMN funnel.period_start IS 'The first day of the month, in the lifecycles time zone, in which the subjects first entered the lifecycle.';
+COMMENT ON COLUMN funnel.period_start IS 'The first day of the month, in the lifecycle''s time zone, in which the subjects first entered the lifecycle.';
 COMMENT ON COLUMN funnel.period IS 'That month as text, such as 2025-01.';
-COMMENT ON COLUMN funnel.segment IS 'The subjects segment, the last that was set; NULL: none.';
-COMMENT ON COLUMN funnel.lead_source IS 'The subjects lead source, the first that was set; NULL: none.';
-COMMENT ON COLUMN funnel.owner IS 'The subjects owner, the last party assigned; NULL: nobody.';
+COMMENT ON COLUMN funnel.segment IS 'The subjects'' segment, the last that was set; NULL: none.';
+COMMENT ON COLUMN funnel.lead_source IS 'The subjects'' lead source, the first that was set; NULL: none.';
+COMMENT ON COLUMN funnel.owner IS 'The subjects'' owner, the last party assigned; NULL: nobody.';
 COMMENT ON COLUMN funnel.currency IS 'The currency of the amounts; NULL: without amounts.';
-COMMENT ON COLUMN funnel.stage_no IS 'The stages place in the order, to sort by.';
+COMMENT ON COLUMN funnel.stage_no IS 'The stage''s place in the order, to sort by.';
 COMMENT ON COLUMN funnel.stage IS 'The stage.';
 COMMENT ON COLUMN funnel.category IS 'What being there means: open, won or active.';
 COMMENT ON COLUMN funnel.entered IS 'How many attempts entered the stage, seen there or passed; the denominator of conversion_rate.';
@@ -571,13 +571,13 @@ CREATE VIEW stage_velocity AS
     WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW stage_velocity IS 'How long subjects stay in each stage: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from stage_velocity(). Visits that are not over count as long as they have lasted. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN stage_velocity.lifecycle IS 'The lifecycle.';
-COMMENT ON COLUMN stage_velocity.period_start IS 'The first day of the month, in the lifecycles time zone, in which the subjects first entered the lifecycle.';
+COMMENT ON COLUMN stage_velocity.period_start IS 'The first day of the month, in the lifecycle''s time zone, in which the subjects first entered the lifecycle.';
 COMMENT ON COLUMN stage_velocity.period IS 'That month as text, such as 2025-01.';
-COMMENT ON COLUMN stage_velocity.segment IS 'The subjects segment, the last that was set; NULL: none.';
-COMMENT ON COLUMN stage_velocity.lead_source IS 'The subjects lead source, the first that was set; NULL: none.';
-COMMENT ON COLUMN stage_velocity.owner IS 'The subjects owner, the last party assigned; NULL: nobody.';
+COMMENT ON COLUMN stage_velocity.segment IS 'The subjects'' segment, the last that was set; NULL: none.';
+COMMENT ON COLUMN stage_velocity.lead_source IS 'The subjects'' lead source, the first that was set; NULL: none.';
+COMMENT ON COLUMN stage_velocity.owner IS 'The subjects'' owner, the last party assigned; NULL: nobody.';
 COMMENT ON COLUMN stage_velocity.currency IS 'The currency of the amounts; NULL: without amounts.';
-COMMENT ON COLUMN stage_velocity.stage_no IS 'The stages place in the order, to sort by.';
+COMMENT ON COLUMN stage_velocity.stage_no IS 'The stage''s place in the order, to sort by.';
 COMMENT ON COLUMN stage_velocity.stage IS 'The stage.';
 COMMENT ON COLUMN stage_velocity.category IS 'What being there means: open, won or active.';
 COMMENT ON COLUMN stage_velocity.visits IS 'How many visits to the stage are measured.';
@@ -612,11 +612,11 @@ CREATE VIEW sla_results AS
 COMMENT ON VIEW sla_results IS 'Whether agreed times were kept: for each SLA, lifecycle, month of entry, segment, lead source and owner, one row for each target, from sla_breach(). Every clock is judged by the version in force when it mattered. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN sla_results.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_results.lifecycle IS 'The lifecycle.';
-COMMENT ON COLUMN sla_results.period_start IS 'The first day of the month, in the lifecycles time zone, in which the subjects first entered the lifecycle.';
+COMMENT ON COLUMN sla_results.period_start IS 'The first day of the month, in the lifecycle''s time zone, in which the subjects first entered the lifecycle.';
 COMMENT ON COLUMN sla_results.period IS 'That month as text, such as 2025-01.';
-COMMENT ON COLUMN sla_results.segment IS 'The subjects segment, the last that was set; NULL: none.';
-COMMENT ON COLUMN sla_results.lead_source IS 'The subjects lead source, the first that was set; NULL: none.';
-COMMENT ON COLUMN sla_results.owner IS 'The subjects owner, the last party assigned; NULL: nobody.';
+COMMENT ON COLUMN sla_results.segment IS 'The subjects'' segment, the last that was set; NULL: none.';
+COMMENT ON COLUMN sla_results.lead_source IS 'The subjects'' lead source, the first that was set; NULL: none.';
+COMMENT ON COLUMN sla_results.owner IS 'The subjects'' owner, the last party assigned; NULL: nobody.';
 COMMENT ON COLUMN sla_results.currency IS 'The currency of the amounts; NULL: without amounts.';
 COMMENT ON COLUMN sla_results.policy_no IS 'The place of the target among those of the SLA, to sort by.';
 COMMENT ON COLUMN sla_results.policy_version IS 'The version of the SLA that judged the clocks.';
@@ -662,7 +662,7 @@ COMMENT ON COLUMN sla_status.period IS 'That month as text, such as 2025-01.';
 COMMENT ON COLUMN sla_status.segment IS 'Its segment; NULL: none.';
 COMMENT ON COLUMN sla_status.lead_source IS 'Its lead source; NULL: none.';
 COMMENT ON COLUMN sla_status.owner IS 'Its owner; NULL: nobody.';
-COMMENT ON COLUMN sla_status.clock_no IS 'The clocks place among those of the subject.';
+COMMENT ON COLUMN sla_status.clock_no IS 'The clock''s place among those of the subject.';
 COMMENT ON COLUMN sla_status.status IS 'Where it stands: running, paused or breached.';
 COMMENT ON COLUMN sla_status.started_at IS 'When it started.';
 COMMENT ON COLUMN sla_status.due_at IS 'When it is due; NULL while paused, or without a target.';
@@ -708,7 +708,7 @@ COMMENT ON COLUMN event_log.actor IS 'Who did it.';
 COMMENT ON COLUMN event_log.amount IS 'The amount, in currency.';
 COMMENT ON COLUMN event_log.currency IS 'The currency of the amount.';
 COMMENT ON COLUMN event_log.program IS 'The program it belongs to.';
-COMMENT ON COLUMN event_log.source_key IS 'The events key in its system.';
+COMMENT ON COLUMN event_log.source_key IS 'The event''s key in its system.';
 COMMENT ON COLUMN event_log.corrects IS 'The key of the event that it corrects.';
 COMMENT ON COLUMN event_log.corrected_by IS 'The key of the event that corrects it; NULL: none.';
 COMMENT ON COLUMN event_log.counted_count IS '1 when it counts, 0 when it was corrected.';
@@ -745,7 +745,7 @@ COMMENT ON COLUMN exceptions.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN exceptions.from_stage IS 'From where; NULL: the way in.';
 COMMENT ON COLUMN exceptions.to_stage IS 'To where.';
 COMMENT ON COLUMN exceptions.occurred_at IS 'When.';
-COMMENT ON COLUMN exceptions.source_key IS 'The events key in its system.';
+COMMENT ON COLUMN exceptions.source_key IS 'The event''s key in its system.';
 COMMENT ON COLUMN exceptions.rule_kind IS 'The kind of the rule.';
 COMMENT ON COLUMN exceptions.rule_key IS 'The key of the rule.';
 COMMENT ON COLUMN exceptions.enforcement IS 'What becomes of a breach now: flag or refuse.';
@@ -786,10 +786,10 @@ CREATE VIEW source_conflicts WITH (security_barrier) AS
                first_value(l.value) OVER best AS chosen_value, first_value(s.source) OVER best AS chosen_source
         FROM latest AS l JOIN revacct_data.source AS s USING (source_no)
              LEFT JOIN LATERAL (SELECT min(f.priority) AS priority FROM revacct_data.field_rule AS f JOIN revacct_data.validity AS v USING (version_id)
-                                WHERE f.rule = 'source' AND f.subject_kind = l.kind AND f.field = l.field AND f.source = s.source AND upper_inf(v.recorded) AND v.valid @> revacct._now()) AS agreed ON true
+                                WHERE f.rule = 'source' AND f.subject_kind = l.kind AND f.field = l.field AND f.source = s.source AND upper_inf(v.recorded) AND v.valid @> statement_timestamp()) AS agreed ON true
         WINDOW best AS (PARTITION BY l.subject_id, l.field ORDER BY agreed.priority NULLS LAST, s.priority, l.occurred_at DESC, s.source COLLATE "C")
     )
-    SELECT s.source AS subject_source, r.kind AS subject_kind, u.subject_key, r.field, r.source, r.value, r.occurred_at, r.chosen_source, r.chosen_value
+    SELECT s.source AS subject_source, r.kind AS subject_kind, u.subject_key, r.field, r.source, r.value AS told_value, r.occurred_at, r.chosen_source, r.chosen_value
     FROM ranked AS r JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = u.source_no
     WHERE r.value IS DISTINCT FROM r.chosen_value AND (SELECT revacct._sees_all());
 COMMENT ON VIEW source_conflicts IS 'Where systems that know the same subject differ: the last that each says of a field, a row for each that says otherwise than the one believed. Believed is whom a rule on the field puts first, else the source of the lowest priority number, else who spoke last. For those who see all.';
@@ -798,14 +798,14 @@ COMMENT ON COLUMN source_conflicts.subject_kind IS 'What the subject is.';
 COMMENT ON COLUMN source_conflicts.subject_key IS 'Its key there.';
 COMMENT ON COLUMN source_conflicts.field IS 'The field: owner, amount, lead_source, stage of a lifecycle….';
 COMMENT ON COLUMN source_conflicts.source IS 'The system that says otherwise.';
-COMMENT ON COLUMN source_conflicts.value IS 'What it says.';
+COMMENT ON COLUMN source_conflicts.told_value IS 'What it says.';
 COMMENT ON COLUMN source_conflicts.occurred_at IS 'When it said so.';
 COMMENT ON COLUMN source_conflicts.chosen_source IS 'The system that is believed.';
 COMMENT ON COLUMN source_conflicts.chosen_value IS 'What that says.';
 
 CREATE VIEW metric_catalog AS
-    SELECT 'metric' AS kind, m.metric AS name, NULL::text AS view_name, m.meaning AS definition, m.unit, m.numerator, m.denominator, m.basis, m.lifecycle, m.at_stage, m.to_stage, m.better,
-           m.min_n::bigint AS minimum_count, 0 AS additive_count, g.owners, g.version_no::bigint AS version_no, g.valid_from
+    SELECT 'metric' AS kind, m.metric AS name, NULL::text AS view_name, m.meaning AS definition, m.unit, m.numerator AS numerator_definition, m.denominator AS denominator_definition, m.basis, m.lifecycle, m.at_stage, m.to_stage, m.better,
+           m.min_n::bigint AS minimum_count, 0 AS additive_count, g.owners, g.version_no, g.valid_from
     FROM revacct.glossary AS g JOIN revacct_data.validity AS i ON i.kind = 'metric' AND i.key = g.name AND upper_inf(i.recorded) AND i.valid @> statement_timestamp()
          JOIN revacct_data.metric AS m USING (version_id)
     WHERE g.kind = 'metric'
@@ -826,8 +826,8 @@ COMMENT ON COLUMN metric_catalog.name IS 'The metric, or the column.';
 COMMENT ON COLUMN metric_catalog.view_name IS 'The report of the column.';
 COMMENT ON COLUMN metric_catalog.definition IS 'What it says.';
 COMMENT ON COLUMN metric_catalog.unit IS 'Its unit.';
-COMMENT ON COLUMN metric_catalog.numerator IS 'What is counted, or its column.';
-COMMENT ON COLUMN metric_catalog.denominator IS 'Over what, or its column.';
+COMMENT ON COLUMN metric_catalog.numerator_definition IS 'What is counted, or its column.';
+COMMENT ON COLUMN metric_catalog.denominator_definition IS 'Over what, or its column.';
 COMMENT ON COLUMN metric_catalog.basis IS 'By what a subject belongs to a period: event, cohort or snapshot.';
 COMMENT ON COLUMN metric_catalog.lifecycle IS 'The lifecycle it is about.';
 COMMENT ON COLUMN metric_catalog.at_stage IS 'The stage it starts from.';
