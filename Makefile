@@ -17,7 +17,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The install script is its rooms, one after the other: each needs only those before it.
 ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escalation statistics \
-        governance model approval compile rules console templates facts mapping refresh reports published guided hubspot zendesk guards
+        governance model approval compile rules console templates facts mapping refresh reports published landed guided hubspot zendesk salesforce odoo guards
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
 DATA_built = $(INSTALL_SQL)
 

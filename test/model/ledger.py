@@ -48,6 +48,29 @@ def frozen(row):
     return tuple(sorted((k, str(v)) for k, v in row.items() if v is not None))
 
 
+def bad_corrections(corrects, recorded, corrected):
+    """(key, why) of the rows of a load that correct nothing, or what is corrected already. corrects: key -> what it corrects, or None."""
+    corrects = dict(corrects)
+    while True:
+        grounded = {k for k, c in corrects.items() if c is None or recorded(c)}
+        while True:
+            more = {k for k, c in corrects.items() if c in grounded} - grounded
+            if not more:
+                break
+            grounded |= more
+        bad = {k: "corrects what is not there" for k in corrects if k not in grounded}
+        bad.update({k: "corrected already" for k, c in corrects.items() if k in grounded and c is not None and corrected(c)})
+        if not bad:  # only then, who comes first among those that correct the same
+            for k in sorted(corrects, key=str.encode):
+                if corrects[k] is not None and any(corrects[j] == corrects[k] and j.encode() < k.encode() for j in corrects if j != k):
+                    bad[k] = "corrected already"
+        if not bad:
+            return
+        for k, why in bad.items():
+            del corrects[k]
+            yield k, why
+
+
 class Ledger:
     def __init__(self):
         self.write = 0
@@ -64,11 +87,12 @@ class Ledger:
 
     def judged_again(self, source, fact, rows):
         keys = {r.get("source_key") for r in rows if r.get("source_key")}
-        contents = {frozen(r) for r in rows if not r.get("source_key")}
+        contents = {frozen(r if fact == "event" else dict(r, source_key=r.get("source_key") or None)) for r in rows if not r.get("source_key")}
         self.rejected = [x for x in self.rejected if not (x[0] == source and x[1] == fact and (x[2] in keys or (not x[2] and x[3] in contents)))]
 
     def set_aside(self, source, fact, row, reason):
-        self.rejected.append((source, fact, row.get("source_key"), frozen(row), reason))
+        key = row.get("source_key") if fact == "event" else row.get("source_key") or None
+        self.rejected.append((source, fact, key, frozen(dict(row, source_key=key)), reason))
 
     # ---- events ----
 
@@ -154,22 +178,8 @@ class Ledger:
                 known += 1
             else:
                 self.set_aside(source, "event", r, "otherwise on record")
-        # corrections: of what is there, and counts
-        while True:
-            bad = {}
-            for k, (r, e) in incoming.items():
-                c = e.corrects
-                if c is None:
-                    continue
-                there = (source, c) in self.events or c in incoming
-                if not there:
-                    bad[k] = "corrects what is not there"
-                elif (source, c) in self.corrections or any(o.corrects == c and j.encode() < k.encode() for j, (_, o) in incoming.items()):
-                    bad[k] = "corrected already"
-            if not bad:
-                break
-            for k, why in bad.items():
-                self.set_aside(source, "event", incoming.pop(k)[0], why)
+        for k, why in bad_corrections({k: e.corrects for k, (_, e) in incoming.items()}, lambda c: (source, c) in self.events, lambda c: (source, c) in self.corrections):
+            self.set_aside(source, "event", incoming.pop(k)[0], why)
         for k, (r, e) in incoming.items():
             self.events[(source, k)] = e
             if e.corrects is not None:
@@ -189,10 +199,10 @@ class Ledger:
     def unreadable_link(self, r):
         if r.get("role") not in ROLES:
             return "unknown role"
-        if not r.get("from_key") or not r.get("to_key"):
-            return "no key"
         if r.get("from_kind") not in KINDS or r.get("to_kind") not in KINDS:
             return "unknown kind"
+        if not r.get("from_key") or not r.get("to_key"):
+            return "no key"
         if (r["from_source"], r["from_kind"], r["from_key"]) == (r["to_source"], r["to_kind"], r["to_key"]):
             return "to itself"
         if r.get("valid_from") is not None and r.get("valid_until") is not None and r["valid_from"] >= r["valid_until"]:
@@ -264,12 +274,12 @@ class Ledger:
             return "no source_key"
         if g("kind") not in (MONEY if fact == "money" else COMMITMENTS):
             return "unknown kind"
-        if g("subject_key") is not None and g("subject_kind") not in KINDS:
+        if g("subject_key") and g("subject_kind") not in KINDS:
             return "unknown subject_kind"
+        if g("subject_kind") is not None and not g("subject_key"):
+            return "no subject_key"
         if no_amount(g("amount")):
             return "no amount"
-        if g("corrects") == g("source_key"):
-            return "no correction"
         if fact == "money":
             if g("starts_on") is None or g("starts_on") == INFINITE:
                 return "no starts_on"
@@ -281,6 +291,8 @@ class Ledger:
                 return "no currency"
         elif INFINITE in (g("due_at"), g("delivered_at")):
             return "infinite time"
+        if g("corrects") == g("source_key"):
+            return "corrects itself"
         return None
 
     def load_others(self, fact, source, rows):
@@ -307,15 +319,8 @@ class Ledger:
                 known += 1
             else:
                 self.set_aside(source, fact, r, "otherwise on record")
-        while True:
-            bad = [k for k, (r, _) in incoming.items()
-                   if r.get("corrects") is not None
-                   and ((source, r["corrects"]) in corrected or not ((source, r["corrects"]) in records or r["corrects"] in incoming)
-                        or any(o.get("corrects") == r["corrects"] and j.encode() < k.encode() for j, (o, _) in incoming.items()))]
-            if not bad:
-                break
-            for k in bad:
-                self.set_aside(source, fact, incoming.pop(k)[0], "no correction")
+        for k, why in bad_corrections({k: r.get("corrects") for k, (r, _) in incoming.items()}, lambda c: (source, c) in records, lambda c: (source, c) in corrected):
+            self.set_aside(source, fact, incoming.pop(k)[0], why)
         for k, (r, content) in incoming.items():
             records[(source, k)] = content
             if r.get("corrects") is not None:
@@ -329,7 +334,7 @@ class Ledger:
         write = self.write if write is None else write
         group = {}
         for x in self.links:
-            if x.role == "same_as" and x.recorded(write):
+            if x.role == "same_as" and x.upper is None and x.recorded(write):
                 a, b = x.ends
                 union = group.get(a, {a}) | group.get(b, {b})
                 for s in union:

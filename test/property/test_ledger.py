@@ -40,13 +40,13 @@ REASONS = {  # what the reasons begin with -> how the model calls them
               "its amount is no amount": "no amount", '"': "unknown event", "another row of this load": "twice in a load",
               "it is on record otherwise": "otherwise on record", "what it corrects is corrected already": "corrected already",
               "there is no event of the key it corrects": "corrects what is not there"},
-    "link": {"unknown role": "unknown role", "it has no from_key or no to_key": "no key", "unknown from_kind or to_kind": "unknown kind",
+    "link": {"unknown role": "unknown role", "it has no from_key": "no key", "it has no to_key": "no key", "unknown from_kind": "unknown kind", "unknown to_kind": "unknown kind",
              "it links a subject to itself": "to itself", "it ends before it begins": "ends before it begins",
              "subjects of two kinds": "two kinds", "its share is not": "no share", "another row of this load": "twice in a load",
              "another link between the two": "overlaps"},
     "money": {"it is on record otherwise": "otherwise on record", "it has no source_key": "no source_key", "unknown kind of": "unknown kind",
               "it has no starts_on": "no starts_on", "it ends before": "ends before it begins", "its amount is no": "no amount",
-              "it has no currency": "no currency", "what it corrects": "no correction", "unknown subject_kind": "unknown subject_kind",
+              "it has no currency": "no currency", "what it corrects": "corrected already", "there is no": "corrects what is not there", "it corrects itself": "corrects itself", "it has no subject_key": "no subject_key", "unknown subject_kind": "unknown subject_kind",
               "another row": "twice in a load", "its times are": "infinite time"}}
 REASONS["commitment"] = REASONS["money"]
 
