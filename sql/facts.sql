@@ -596,7 +596,7 @@ CREATE FUNCTION _event_value(event text, field text, value bigint, code_no bigin
 RETURNS bigint
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT coalesce(value, code_no, CASE WHEN event = 'field_set' AND field = 'amount' THEN round(amount * 10000)::bigint END, CASE WHEN event <> 'stage_entered' THEN party_no END);
+    SELECT coalesce(value, code_no, CASE WHEN event = 'field_set' AND field = 'amount' THEN round(amount * 10000)::bigint END, CASE WHEN event <> 'stage_entered' AND NOT (event = 'field_set' AND field = 'amount') THEN party_no END);
 END;
 COMMENT ON FUNCTION _event_value(text, text, bigint, bigint, bigint, numeric) IS 'The value of an event''s mark: what it says itself, else its code, its amount in ten-thousandths, its party.';
 

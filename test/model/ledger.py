@@ -112,7 +112,7 @@ class Ledger:
             return "no occurred_at"
         if g("occurred_at") == INFINITE or not FIRST <= g("occurred_at") < LAST:
             return "time out of range"
-        if g("event") is None:
+        if not g("event"):
             return "no event"
         if g("event") == "stage_entered" and not (g("lifecycle") and g("stage")):
             return "no stage"
@@ -242,18 +242,34 @@ class Ledger:
                 known += 1
             else:
                 new.append((given, link))
-        for _, link in new:
+        # what another row says already, by the order of keys
+        new.sort(key=lambda n: n[1].key.encode())
+        said, left = set(), []
+        for given, link in new:
+            content = (link.ends, link.role, link.lower, link.upper, link.share)
+            if content in said:
+                known += 1
+            else:
+                said.add(content)
+                left.append((given, link))
+
+        def meet(x, y):
+            return ((x.ends, x.role) == (y.ends, y.role) and (x.upper is None or y.lower is None or y.lower < x.upper)
+                    and (y.upper is None or x.lower is None or x.lower < y.upper))
+
+        taken = []
+        for n, (given, link) in enumerate(left):
+            if (any(x.until is None and (x.source, x.key) != (source, link.key) and meet(x, link) for x in self.links)
+                    or any(meet(o, link) for _, o in left[:n])):
+                self.set_aside(source, "link", given, "overlaps")
+            else:
+                taken.append(link)
+        for link in taken:
             for x in self.links:
                 if x.until is None and (x.source, x.key) == (source, link.key):
                     x.until = self.write
-        for given, link in new:
-            if any(x.until is None and (x.ends, x.role) == (link.ends, link.role)
-                   and (x.upper is None or link.lower is None or link.lower < x.upper)
-                   and (link.upper is None or x.lower is None or x.lower < link.upper) for x in self.links):
-                self.set_aside(source, "link", given, "overlaps")
-            else:
-                self.links.append(link)
-                loaded += 1
+            self.links.append(link)
+            loaded += 1
         return Counts(len(rows), loaded, known, len(rows) - loaded - known)
 
     def takes_link(self, source, row):
