@@ -38,6 +38,7 @@ CREATE TABLE revacct_data.load (
     recorded_by text NOT NULL,
     recorded_at timestamptz NOT NULL
 );
+CREATE INDEX ON revacct_data.load (source_no);
 COMMENT ON TABLE revacct_data.load IS 'Writes to the ledger: one row for each load and each single write that added something.';
 COMMENT ON SEQUENCE revacct_data.load_load_id_seq IS 'Numbers of loads.';
 COMMENT ON COLUMN revacct_data.load.load_id IS 'Its number.';
@@ -98,7 +99,8 @@ COMMENT ON COLUMN revacct_data.subject_link.recorded IS 'Since when that is on r
 COMMENT ON COLUMN revacct_data.subject_link.source_no IS 'The source that says so.';
 COMMENT ON COLUMN revacct_data.subject_link.source_key IS 'The link''s key in the source.';
 
--- No foreign keys and no triggers on each row: rows come by the ten million, and only through _take_in_events().
+-- No foreign keys and no triggers on each row: rows come by the ten million, and only through _take_in_events(). Keys and indexes
+-- are made with each year: pg_dump, which takes the years for tables of its own, would make those of the parent twice.
 CREATE TABLE revacct_data.event (
     subject_id bigint NOT NULL,
     occurred_at timestamptz NOT NULL,
@@ -114,11 +116,8 @@ CREATE TABLE revacct_data.event (
     currency text,
     program text,
     corrects text,
-    details jsonb,
-    PRIMARY KEY (source_key, source_no, occurred_at)
+    details jsonb
 ) PARTITION BY RANGE (occurred_at);
-CREATE INDEX event_subject ON revacct_data.event (subject_id);
-CREATE INDEX event_load ON revacct_data.event USING brin (load_id) WITH (pages_per_range = 32);
 COMMENT ON TABLE revacct_data.event IS 'The ledger: what happened to whom, when, and when that was recorded. Rows are only ever added. One partition for each year (UTC), made when it is needed.';
 COMMENT ON COLUMN revacct_data.event.subject_id IS 'The subject.';
 COMMENT ON COLUMN revacct_data.event.occurred_at IS 'When it happened.';
@@ -352,7 +351,7 @@ BEGIN ATOMIC
     SELECT event = ANY (revacct._known_events()) OR event = 'retracted'
            OR EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = 'code' AND i.key = revacct.object_key('event', event));
 END;
-COMMENT ON FUNCTION _is_event_kind(text) IS 'Is this a kind of event, one that everybody knows or a code of the list event?';
+COMMENT ON FUNCTION _is_event_kind(text) IS 'Whether this is a kind of event, one that everybody knows or a code of the list event.';
 
 CREATE FUNCTION _number_names(kinds text[], keys text[])
 RETURNS void
@@ -398,6 +397,11 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relname = partition AND c.relnamespace = 'revacct_data'::regnamespace) THEN
             -- Attached, not made as a partition: that would wait for all who read or write the ledger.
             EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            EXECUTE format('ALTER TABLE revacct_data.%I ADD PRIMARY KEY (source_key, source_no, occurred_at)', partition);
+            EXECUTE format('CREATE INDEX ON revacct_data.%I (subject_id)', partition);
+            EXECUTE format('CREATE INDEX ON revacct_data.%I USING brin (load_id) WITH (pages_per_range = 32)', partition);
+            -- so that the owner of a database can dump it
+            EXECUTE format('GRANT SELECT ON revacct_data.%I TO %I WITH GRANT OPTION', partition, (SELECT pg_get_userbyid(e.extowner) FROM pg_extension AS e WHERE e.extname = 'revacct'));
             EXECUTE format('ALTER TABLE revacct_data.event ATTACH PARTITION revacct_data.%I FOR VALUES FROM (%L) TO (%L)', partition,
                            year || '-01-01 00:00:00+00', (year + 1) || '-01-01 00:00:00+00');
             EXECUTE format('CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
@@ -414,7 +418,7 @@ CREATE FUNCTION _moves(of_load bigint, lifecycles text[])
 RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, move_no bigint, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint,
                source_key text, fields jsonb, before jsonb, codes text[], links text[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -425,7 +429,17 @@ DECLARE
         UNION SELECT k.name FROM revacct_data.field_rule AS r, jsonb_object_keys(r.condition) AS k (name)
         UNION SELECT k.name FROM revacct_data.transition AS t, jsonb_object_keys(t.guard) AS k (name)
         UNION SELECT k.name FROM revacct_data.policy AS p, jsonb_object_keys(coalesce(p.applies, '{}') || coalesce(p.demands, '{}')) AS k (name) WHERE p.kind = 'hygiene');
+    asked_lists constant text[] := ARRAY(SELECT t.code_list FROM revacct_data.transition AS t WHERE t.lifecycle = ANY (_moves.lifecycles) AND t.code_list IS NOT NULL);
+    asked_roles constant text[] := ARRAY(SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule = 'association');
+    -- the subjects of the load, and those that are the same; NULL: all
+    concerned bigint[];
 BEGIN
+    IF of_load IS NOT NULL THEN
+        SELECT array_agg(DISTINCT n.subject_id) INTO concerned
+        FROM (SELECT DISTINCT coalesce(i.same_as, e.subject_id) AS same_as
+              FROM revacct_data.event AS e LEFT JOIN revacct_data.identity AS i USING (subject_id) WHERE e.load_id = of_load) AS c
+             CROSS JOIN LATERAL (SELECT c.same_as UNION ALL SELECT i.subject_id FROM revacct_data.identity AS i WHERE i.same_as = c.same_as) AS n (subject_id);
+    END IF;
     RETURN QUERY
     WITH stage AS MATERIALIZED (
         -- with its place in the order, by which journeys are read where nothing else orders two entries
@@ -441,37 +455,32 @@ BEGIN
     ), told AS MATERIALIZED (
         -- the events by which codes are given
         SELECT g.number AS mark FROM revacct_data.numbering AS g WHERE g.kind = 'event' AND g.key = 'disposition_set'
-    ), concerned AS MATERIALIZED (
-        -- whom several systems know goes through the lifecycle once
-        SELECT DISTINCT coalesce(i.same_as, e.subject_id) AS same_as
-        FROM revacct_data.event AS e LEFT JOIN revacct_data.identity AS i USING (subject_id) WHERE e.load_id = _moves.of_load
-    ), member AS MATERIALIZED (
-        SELECT c.same_as, c.same_as AS subject_id FROM concerned AS c
-        UNION
-        SELECT i.same_as, i.subject_id FROM revacct_data.identity AS i WHERE _moves.of_load IS NULL OR i.same_as IN (SELECT c.same_as FROM concerned AS c)
     ), entry AS (
+        -- whom several systems know goes through the lifecycle once
         SELECT e.*, coalesce(m.same_as, e.subject_id) AS same_as, s.lifecycle, s.stage,
                lag(s.stage) OVER course AS from_stage, lag(e.occurred_at) OVER course AS from_at, row_number() OVER course AS move_no
-        FROM revacct_data.event AS e JOIN stage AS s USING (mark) LEFT JOIN member AS m ON m.subject_id = e.subject_id
-        WHERE (_moves.of_load IS NULL OR e.subject_id IN (SELECT m.subject_id FROM member AS m))
+        FROM revacct_data.event AS e JOIN stage AS s USING (mark) LEFT JOIN revacct_data.identity AS m ON m.subject_id = e.subject_id
+        WHERE (concerned IS NULL OR e.subject_id = ANY (concerned))
           AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
         WINDOW course AS (PARTITION BY coalesce(m.same_as, e.subject_id), s.lifecycle
                           ORDER BY e.occurred_at, e.seq NULLS FIRST, s.category_no, s.stage_no, e.mark, e.source_no, e.source_key COLLATE "C")
     ), move AS (
-        SELECT e.*, array_prepend(e.same_as, ARRAY(SELECT m.subject_id FROM member AS m WHERE m.same_as = e.same_as)) AS members
+        SELECT e.*, array_prepend(e.same_as, ARRAY(SELECT i.subject_id FROM revacct_data.identity AS i WHERE i.same_as = e.same_as)) AS members
         FROM entry AS e WHERE _moves.of_load IS NULL OR e.load_id = _moves.of_load
     )
     SELECT e.subject_id, s.kind, e.lifecycle, e.move_no, e.from_stage, e.stage, e.occurred_at, e.recorded_at, e.source_no, e.source_key,
            coalesce(known.after, '{}') || coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(CASE jsonb_typeof(e.details) WHEN 'object' THEN e.details END) AS d (key, value) WHERE d.key = ANY (asked)), '{}')
                || CASE WHEN e.amount IS NOT NULL AND 'amount' = ANY (asked) THEN jsonb_build_object('amount', e.amount) ELSE '{}' END,
            coalesce(known.before, '{}'),
+           CASE WHEN asked_lists = '{}' THEN '{}' ELSE
            coalesce((SELECT array_agg(DISTINCT (_key_names(g.key))[2])
                      FROM revacct_data.event AS d JOIN told USING (mark) JOIN revacct_data.numbering AS g ON g.kind = 'code' AND g.number = d.value
                      WHERE d.subject_id = ANY (e.members) AND d.occurred_at <= e.occurred_at AND d.occurred_at >= coalesce(e.from_at, '-infinity')
                        AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = d.source_no AND c.source_key = d.source_key)), '{}')
-               || CASE WHEN e.value IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.value) ELSE '{}' END,
+               || CASE WHEN e.value IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.value) ELSE '{}' END END,
+           CASE WHEN asked_roles = '{}' THEN '{}' ELSE
            coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.from_subject = ANY (e.members) AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
-               || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = ANY (e.members) AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
+               || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = ANY (e.members) AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}') END
     FROM move AS e JOIN revacct_data.subject AS s USING (subject_id)
          LEFT JOIN LATERAL (
              SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at) AS before
@@ -607,7 +616,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET 
 AS $$
 #variable_conflict use_variable
 DECLARE
-    others boolean := EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no);
+    others boolean := EXISTS (SELECT FROM revacct_data.load AS l WHERE l.source_no = source_no);
     dropped bigint;
     year int;
     untidy boolean;

@@ -527,18 +527,21 @@ COMMENT ON FUNCTION _now() IS 'The time as of which the model is asked if nobody
 
 CREATE FUNCTION _hold_horizon()
 RETURNS void
-LANGUAGE SQL
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    -- The lock says since when this transaction writes. Its number is in seconds since 2020, rounded down.
-    SELECT pg_advisory_xact_lock_shared(727301, (floor(extract(epoch FROM clock_timestamp())) - 1577836800)::int4);
-END;
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    -- The second lock says since when this transaction writes: its number is in seconds since 2020, rounded down. The first tells
+    -- it from one that anybody may take.
+    LOCK TABLE revacct_data.pending_load IN ROW EXCLUSIVE MODE;
+    PERFORM pg_advisory_xact_lock_shared(727301, (floor(extract(epoch FROM clock_timestamp())) - 1577836800)::int4);
+END $$;
 COMMENT ON FUNCTION _hold_horizon() IS 'Keeps _horizon() from passing this instant until the transaction ends. To be called before the time is taken at which something is recorded.';
 
 CREATE FUNCTION _horizon()
 RETURNS timestamptz
 LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
     -- before the locks are read: a writer whose lock is not seen records later than this
@@ -547,6 +550,8 @@ BEGIN
     RETURN least(horizon, (
         SELECT to_timestamp(min(l.objid::int8) + 1577836800)
         FROM pg_locks AS l
-        WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND l.classid = 727301 AND l.objsubid = 2));
+        WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AND l.classid = 727301 AND l.objsubid = 2
+          AND EXISTS (SELECT FROM pg_locks AS w WHERE w.pid IS NOT DISTINCT FROM l.pid AND w.virtualtransaction = l.virtualtransaction AND w.locktype = 'relation' AND w.database = l.database
+                        AND w.relation = 'revacct_data.pending_load'::regclass AND w.mode = 'RowExclusiveLock')));
 END $$;
 COMMENT ON FUNCTION _horizon() IS 'The time up to which the record is complete: whoever still writes records later than that.';

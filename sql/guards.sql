@@ -108,6 +108,7 @@ CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.subject_link FOR EACH STAT
 ALTER TABLE revacct_data.subject_link ENABLE ALWAYS TRIGGER guard_end;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.event FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.event FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
+ALTER TABLE revacct_data.event ENABLE ALWAYS TRIGGER guard_end;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.correction FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.correction FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 ALTER TABLE revacct_data.correction ENABLE ALWAYS TRIGGER guard_end;
@@ -201,9 +202,9 @@ GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regro
 -- What only the functions that govern call. They run as their owner.
 REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
     _my_draft(bigint), _draft_version(bigint, text, text, text, text),
-    _retire(bigint, text, text, text, timestamptz, boolean), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
+    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
-    _refresh_figures(interval), _group_cells(), _judged(text, text, timestamptz, timestamptz, text, text, text),
-    _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text, timestamptz) FROM PUBLIC;
+    _refresh_figures(interval), _group_cells(), _judged(text, timestamptz, boolean, timestamptz, timestamptz, text, text, text),
+    _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, timestamptz, boolean, timestamptz) FROM PUBLIC;

@@ -69,37 +69,37 @@ COMMENT ON FUNCTION _text_as_instant(text) IS
 CREATE FUNCTION _landed_instant(value text)
 RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     -- Inlined into the views: what nearly all connectors write is cast at once, the rest is looked at.
     SELECT CASE WHEN value ~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]0\d:?00)$' THEN value::timestamptz
                 WHEN value ~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])([ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$' THEN pg_catalog.timezone('UTC', value::timestamp)
-                ELSE revacct._text_as_instant(value) END
-$$;
+                ELSE revacct._text_as_instant(value) END;
+END;
 COMMENT ON FUNCTION _landed_instant(text) IS 'The same as _text_as_instant(), fast where the text is in ISO form.';
 
 CREATE FUNCTION _landed_time(value text)
 RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE
-AS $$
+BEGIN ATOMIC
     -- Inlined into the views. 12 or 13 digits are milliseconds since 1970.
-    SELECT CASE WHEN value ~ '^\d{12,13}$' THEN timestamptz '1970-01-01 00:00:00+00' + value::pg_catalog.int8 * interval '1 millisecond' ELSE revacct._landed_instant(value) END
-$$;
+    SELECT CASE WHEN value ~ '^\d{12,13}$' THEN timestamptz '1970-01-01 00:00:00+00' + value::pg_catalog.int8 * interval '1 millisecond' ELSE revacct._landed_instant(value) END;
+END;
 COMMENT ON FUNCTION _landed_time(text) IS 'A time that was landed as text: as _landed_instant() reads it, or milliseconds since 1970. NULL: it is neither.';
 
 CREATE FUNCTION _landed_number(value text)
 RETURNS numeric
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
-AS $$
-    SELECT CASE WHEN value ~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$' THEN value::numeric END
-$$;
+BEGIN ATOMIC
+    SELECT CASE WHEN value ~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$' THEN value::numeric END;
+END;
 COMMENT ON FUNCTION _landed_number(text) IS 'A number that was landed as text. NULL: it is none.';
 
 CREATE FUNCTION _key_time(at timestamptz)
 RETURNS text
 LANGUAGE SQL STABLE PARALLEL SAFE
-AS $$
-    SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', at), 'YYYY-MM-DD HH24:MI:SS.US')
-$$;
+BEGIN ATOMIC
+    SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', at), 'YYYY-MM-DD HH24:MI:SS.US');
+END;
 COMMENT ON FUNCTION _key_time(timestamptz) IS 'A time as part of a source key: the same text whatever the settings.';
 
 CREATE FUNCTION _landed_expression(relation regclass, as_type text, VARIADIC names text[])

@@ -25,7 +25,7 @@ COMMENT ON FUNCTION journeys(timestamptz) IS
 'The journeys of all subjects, for any aggregate and any definition: as of the last refresh (known_at NULL), or folded from what was recorded by known_at, corrections and identities as they were known then. For those who see all.
 Errors: insufficient_privilege (42501).';
 
-CREATE FUNCTION _code_numbers_shown_as(list text, code text)
+CREATE FUNCTION _code_numbers_shown_as(list text, code text, model_at timestamptz, known_at timestamptz)
 RETURNS bigint[]
 LANGUAGE SQL STABLE
 SET search_path = pg_catalog, revacct, pg_temp
@@ -33,12 +33,12 @@ BEGIN ATOMIC
     SELECT pg_catalog.array_agg(g.number::bigint)
     FROM revacct_data.numbering AS g
     WHERE g.kind = 'code' AND (revacct._key_names(g.key))[1] = list
-      AND coalesce(revacct.counted_as('code', g.key), g.key) = revacct.object_key(list, code);
+      AND coalesce(revacct.counted_as('code', g.key, model_at, known_at), g.key) = revacct.object_key(list, code);
 END;
-COMMENT ON FUNCTION _code_numbers_shown_as(text, text) IS 'The numbers of a code and of the retired ones that reports show as it.';
+COMMENT ON FUNCTION _code_numbers_shown_as(text, text, timestamptz, timestamptz) IS 'The numbers of a code and of the retired ones that are shown as it, at model_at (NULL: now), as on record at known_at (NULL: now).';
 
 CREATE FUNCTION _judged(
-    lifecycle text, model_at text, known_at timestamptz, model_known_at timestamptz, segment text, lead_source text, owner text)
+    lifecycle text, model_at timestamptz, at_event boolean, known_at timestamptz, model_known_at timestamptz, segment text, lead_source text, owner text)
 RETURNS TABLE (valid_from timestamptz, definition lifecycle, subject_id bigint, entered_at timestamptz, journey journey)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, revacct, pg_temp
@@ -49,15 +49,15 @@ DECLARE
     segment_marks constant int[] := _field_marks('segment_set');
     source_marks constant int[] := _field_marks('lead_source_set');
     owner_marks constant int[] := _field_marks('assigned');
-    segment_numbers constant bigint[] := _code_numbers_shown_as('segment', _judged.segment);
-    source_numbers constant bigint[] := _code_numbers_shown_as('lead_source', _judged.lead_source);
+    segment_numbers constant bigint[] := _code_numbers_shown_as('segment', _judged.segment, _judged.model_at, _judged.model_known_at);
+    source_numbers constant bigint[] := _code_numbers_shown_as('lead_source', _judged.lead_source, _judged.model_at, _judged.model_known_at);
     owner_number constant bigint := (SELECT p.party_no FROM revacct_data.party AS p WHERE p.party = _judged.owner);
     one lifecycle;
     since timestamptz[];
     definitions lifecycle[];
     bound timestamptz;
 BEGIN
-    IF model_at = 'at event' THEN
+    IF at_event THEN
         -- the versions of the lifecycle, each from its time on
         FOR bound IN
             SELECT DISTINCT lower(i.valid)
@@ -75,10 +75,8 @@ BEGIN
         IF since IS NULL THEN
             PERFORM _not_in_force('lifecycle', object_key(_judged.lifecycle), _now());
         END IF;
-    ELSIF model_at = 'current' THEN
-        one := _lifecycle(_judged.lifecycle, NULL, NULL);
     ELSE
-        one := _lifecycle(_judged.lifecycle, model_at::timestamptz, model_known_at);
+        one := _lifecycle(_judged.lifecycle, model_at, model_known_at);
     END IF;
 
     RETURN QUERY
@@ -93,33 +91,39 @@ BEGIN
     FROM subject AS s, LATERAL (SELECT width_bucket(s.entered_at, since) AS no) AS v
     WHERE s.entered_at IS NOT NULL;
 END $$;
-COMMENT ON FUNCTION _judged(text, text, timestamptz, timestamptz, text, text, text) IS
-'The journeys of the subjects that entered a lifecycle, each with the definition that judges it and since when that is in force. model_at: current, at event (the definition in force when the subject entered; the first for those before it) or a time. model_known_at: as on record when; NULL: now.';
+COMMENT ON FUNCTION _judged(text, timestamptz, boolean, timestamptz, timestamptz, text, text, text) IS
+'The journeys of the subjects that entered a lifecycle, each with the definition that judges it and since when that is in force. model_at: in force when, NULL: now; at_event: when the subject entered, the first for those before it. model_known_at: as on record when; NULL: now.';
 
-CREATE FUNCTION _check_times(model_at text, known_at timestamptz, period daterange)
-RETURNS void
-LANGUAGE plpgsql
+CREATE FUNCTION _asked_model(model_at text, period daterange)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
     moment timestamptz;
 BEGIN
-    IF model_at IS NULL OR model_at NOT IN ('current', 'at event') THEN
-        BEGIN
-            moment := model_at::timestamptz;
-        EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow THEN
-            moment := NULL;
-        END;
-        IF moment IS NULL OR NOT isfinite(moment) THEN
-            RAISE EXCEPTION 'model_at is no time: %', coalesce(model_at, 'NULL')
-                USING ERRCODE = 'invalid_parameter_value', HINT = 'It is ''current'', ''at event'', or a time such as ''2025-03-01 00:00+00''.';
-        END IF;
+    -- before anything is said about what is there
+    IF NOT _sees_all() THEN
+        PERFORM _demand_access('{analyst, steward, council}', 'read the ledger');
     END IF;
     IF isempty(period) THEN
         RAISE EXCEPTION 'the period is empty' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF model_at IN ('current', 'at event') THEN
+        RETURN NULL;
+    END IF;
+    BEGIN
+        moment := model_at::timestamptz;
+    EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow THEN
+        moment := NULL;
+    END;
+    IF moment IS NULL OR NOT isfinite(moment) THEN
+        RAISE EXCEPTION 'model_at is no time: %', coalesce(model_at, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is ''current'', ''at event'', or a time such as ''2025-03-01 00:00+00''.';
+    END IF;
+    RETURN moment;
 END $$;
-COMMENT ON FUNCTION _check_times(text, timestamptz, daterange) IS 'Refuses a model_at that is none of the words and no time, and an empty period.';
+COMMENT ON FUNCTION _asked_model(text, daterange) IS 'The time that model_at means; NULL: current, or at event. Refuses who does not see all, what is no time, and an empty period.';
 
 CREATE FUNCTION funnel_of(
     lifecycle text, as_of timestamptz DEFAULT NULL, known_at timestamptz DEFAULT NULL, model_at text DEFAULT 'current', period daterange DEFAULT NULL,
@@ -129,11 +133,13 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    moment timestamptz;
 BEGIN
-    PERFORM _check_times(model_at, known_at, period);
+    moment := _asked_model(model_at, period);
     RETURN QUERY
     SELECT min(j.valid_from), j.definition, funnel_conversion(j.journey, j.definition, coalesce(funnel_of.as_of, funnel_of.known_at, statement_timestamp()))
-    FROM _judged(funnel_of.lifecycle, funnel_of.model_at, funnel_of.known_at, funnel_of.known_at, funnel_of.segment, funnel_of.lead_source, funnel_of.owner) AS j
+    FROM _judged(funnel_of.lifecycle, moment, funnel_of.model_at = 'at event', funnel_of.known_at, CASE WHEN funnel_of.model_at <> 'current' THEN funnel_of.known_at END, funnel_of.segment, funnel_of.lead_source, funnel_of.owner) AS j
     WHERE funnel_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(funnel_of.lifecycle))::date <@ funnel_of.period
     GROUP BY j.definition ORDER BY 1;
 END $$;
@@ -149,11 +155,13 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+    moment timestamptz;
 BEGIN
-    PERFORM _check_times(model_at, known_at, period);
+    moment := _asked_model(model_at, period);
     RETURN QUERY
     SELECT min(j.valid_from), j.definition, stage_velocity(j.journey, j.definition, coalesce(velocity_of.as_of, velocity_of.known_at, statement_timestamp()))
-    FROM _judged(velocity_of.lifecycle, velocity_of.model_at, velocity_of.known_at, velocity_of.known_at, velocity_of.segment, velocity_of.lead_source, velocity_of.owner) AS j
+    FROM _judged(velocity_of.lifecycle, moment, velocity_of.model_at = 'at event', velocity_of.known_at, CASE WHEN velocity_of.model_at <> 'current' THEN velocity_of.known_at END, velocity_of.segment, velocity_of.lead_source, velocity_of.owner) AS j
     WHERE velocity_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(velocity_of.lifecycle))::date <@ velocity_of.period
     GROUP BY j.definition ORDER BY 1;
 END $$;
@@ -171,9 +179,10 @@ AS $$
 DECLARE
     agreed sla;
     process text;
+    moment timestamptz;
 BEGIN
-    PERFORM _check_times(model_at, known_at, period);
-    agreed := _sla(policy, CASE model_at WHEN 'at event' THEN NULL WHEN 'current' THEN _now() ELSE model_at::timestamptz END, CASE WHEN model_at <> 'current' THEN known_at END);
+    moment := _asked_model(model_at, period);
+    agreed := _sla(policy, CASE model_at WHEN 'current' THEN _now() ELSE moment END, CASE WHEN model_at <> 'current' THEN known_at END);
     SELECT p.lifecycle INTO process FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id) WHERE p.policy = breaches_of.policy ORDER BY lower(i.recorded) DESC, lower(i.valid) DESC LIMIT 1;
     IF process IS NULL THEN
         RAISE EXCEPTION 'SLA "%" is of no lifecycle', policy
@@ -181,7 +190,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT agreed, sla_breach(j.journey, agreed, coalesce(breaches_of.as_of, breaches_of.known_at, statement_timestamp()))
-    FROM _judged(process, CASE WHEN breaches_of.model_at IN ('at event', 'current') THEN 'current' ELSE breaches_of.model_at END, breaches_of.known_at, breaches_of.known_at,
+    FROM _judged(process, moment, breaches_of.model_at = 'at event', breaches_of.known_at, CASE WHEN breaches_of.model_at <> 'current' THEN breaches_of.known_at END,
                  breaches_of.segment, breaches_of.lead_source, breaches_of.owner) AS j
     WHERE breaches_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(process))::date <@ breaches_of.period;
 END $$;
@@ -202,7 +211,7 @@ COMMENT ON FUNCTION _zone_of(text) IS 'The time zone in which the periods of a l
 -- Metrics
 
 CREATE FUNCTION _metric_value(
-    metric text, period daterange, segment text, lead_source text, owner text, as_of timestamptz, known_at timestamptz, model_at text, model_known_at timestamptz,
+    metric text, period daterange, segment text, lead_source text, owner text, as_of timestamptz, known_at timestamptz, model_at timestamptz, at_event boolean, model_known_at timestamptz,
     OUT value numeric, OUT numerator bigint, OUT denominator bigint, OUT n bigint, OUT pending bigint, OUT low numeric, OUT high numeric,
     OUT metric_version bigint, OUT definition_fingerprint text)
 RETURNS record
@@ -211,7 +220,7 @@ SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    at constant timestamptz := CASE WHEN model_at IN ('current', 'at event') THEN _now() ELSE model_at::timestamptz END;
+    at constant timestamptz := coalesce(model_at, _now());
     m revacct_data.metric;
     zone text;
 BEGIN
@@ -231,7 +240,7 @@ BEGIN
 
     WITH judged AS MATERIALIZED (
         SELECT j.definition, j.subject_id, j.journey
-        FROM _judged(m.lifecycle, _metric_value.model_at, _metric_value.known_at, _metric_value.model_known_at, _metric_value.segment, _metric_value.lead_source, _metric_value.owner) AS j
+        FROM _judged(m.lifecycle, _metric_value.model_at, _metric_value.at_event, _metric_value.known_at, _metric_value.model_known_at, _metric_value.segment, _metric_value.lead_source, _metric_value.owner) AS j
     ), attempt AS (
         SELECT a.subject_id, a.attempt_no, a.outcome, a.ended_at,
                bool_or(a.stage = m.at_stage) AS was_there, bool_or(a.stage = m.to_stage) AS came_there,
@@ -261,7 +270,7 @@ BEGIN
         SELECT round(w.low::numeric, 6), round(w.high::numeric, 6) INTO low, high FROM wilson(numerator, denominator) AS w;
     END IF;
 END $$;
-COMMENT ON FUNCTION _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text, timestamptz) IS 'What metric_value() gives, with the time of the record of the model apart.';
+COMMENT ON FUNCTION _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, timestamptz, boolean, timestamptz) IS 'What metric_value() gives, with the time of the record of the model apart.';
 
 CREATE FUNCTION metric_value(
     metric text, period daterange, segment text DEFAULT NULL, lead_source text DEFAULT NULL, owner text DEFAULT NULL, as_of timestamptz DEFAULT NULL,
@@ -273,10 +282,12 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    moment timestamptz;
 BEGIN
-    PERFORM _check_times(model_at, known_at, period);
+    moment := _asked_model(model_at, period);
     SELECT m.* INTO value, numerator, denominator, n, pending, low, high, metric_version, definition_fingerprint
-    FROM _metric_value(metric, period, segment, lead_source, owner, coalesce(as_of, known_at, statement_timestamp()), known_at, model_at,
+    FROM _metric_value(metric, period, segment, lead_source, owner, coalesce(as_of, known_at, statement_timestamp()), known_at, moment, model_at = 'at event',
                        CASE WHEN model_at <> 'current' THEN known_at END) AS m;
 END $$;
 COMMENT ON FUNCTION metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text) IS
@@ -299,11 +310,11 @@ DECLARE
     last_prints text;
     later constant boolean := model_b >= model_a;
 BEGIN
-    PERFORM _check_times('current', known_at, period);
+    PERFORM _asked_model('current', period);
     IF model_a IS NULL OR model_b IS NULL OR NOT isfinite(model_a) OR NOT isfinite(model_b) THEN
         RAISE EXCEPTION 'model_a and model_b are times' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    SELECT * INTO now_is FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_a::text, NULL);
+    SELECT * INTO now_is FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_a, false, NULL);
     step_no := 1;
     cause := 'as stated under the model of model_a';
     model_at := model_a;
@@ -328,7 +339,7 @@ BEGIN
     LOOP
         -- back in time, a change is undone: what was in force just before it
         model_at := CASE WHEN later THEN piece.at ELSE greatest(model_b, piece.at - interval '1 microsecond') END;
-        SELECT * INTO now_is FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_at::text, NULL);
+        SELECT * INTO now_is FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_at, false, NULL);
         CONTINUE WHEN concat_ws(' ', now_is.metric_version, now_is.definition_fingerprint) = last_prints;
         step_no := step_no + 1;
         cause := CASE WHEN later THEN '' ELSE 'without: ' END || piece.rationale;
@@ -345,7 +356,7 @@ BEGIN
     cause := 'as restated under the model of model_b';
     change_no := NULL;
     model_at := model_b;
-    SELECT m.value, m.numerator, m.denominator INTO value, numerator, denominator FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_b::text, NULL) AS m;
+    SELECT m.value, m.numerator, m.denominator INTO value, numerator, denominator FROM _metric_value(metric, period, NULL, NULL, NULL, moment, known_at, model_b, false, NULL) AS m;
     difference := value - last_value;
     RETURN NEXT;
 END $$;
@@ -388,7 +399,7 @@ COMMENT ON COLUMN revacct_data.published.period IS 'The days it is about.';
 COMMENT ON COLUMN revacct_data.published.segment IS 'The segment; NULL: all.';
 COMMENT ON COLUMN revacct_data.published.lead_source IS 'The lead source; NULL: all.';
 COMMENT ON COLUMN revacct_data.published.owner IS 'The owner; NULL: all.';
-COMMENT ON COLUMN revacct_data.published.value IS 'numerator / denominator.';
+COMMENT ON COLUMN revacct_data.published.value IS 'What was published: numerator / denominator.';
 COMMENT ON COLUMN revacct_data.published.numerator IS 'What was counted.';
 COMMENT ON COLUMN revacct_data.published.denominator IS 'Over what.';
 COMMENT ON COLUMN revacct_data.published.n IS 'Of how many.';
@@ -429,7 +440,7 @@ DECLARE
     figure revacct_data.published;
     minimum int;
 BEGIN
-    PERFORM _demand_access('{steward, council}', 'publish figures'), _check_times('current', NULL, period);
+    PERFORM _demand_access('{steward, council}', 'publish figures'), _asked_model('current', period);
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'figures are published in read committed transactions'
             USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
@@ -440,7 +451,7 @@ BEGIN
     SELECT NULL::bigint, metric, m.metric_version, period, segment, lead_source, owner, m.value, m.numerator, m.denominator, m.n, m.pending, m.low, m.high, coalesce(as_of, horizon), horizon, horizon,
            m.definition_fingerprint, note, session_user, clock_timestamp(), ''
     INTO figure
-    FROM _metric_value(metric, period, segment, lead_source, owner, coalesce(as_of, horizon), horizon, horizon::text, horizon) AS m;
+    FROM _metric_value(metric, period, segment, lead_source, owner, coalesce(as_of, horizon), horizon, horizon, false, horizon) AS m;
     SELECT d.min_n INTO minimum FROM revacct_data.metric AS d JOIN revacct_data.version AS v USING (version_id) WHERE d.metric = metric AND v.version_no = figure.metric_version;
     IF figure.n < minimum THEN
         RAISE EXCEPTION 'metric "%" is not shown for so few', metric
@@ -478,7 +489,7 @@ BEGIN
         problem := NULL;
         BEGIN
             SELECT m.* INTO again
-            FROM _metric_value(figure.metric, figure.period, figure.segment, figure.lead_source, figure.owner, figure.as_of, figure.known_at, figure.model_at::text, figure.known_at) AS m;
+            FROM _metric_value(figure.metric, figure.period, figure.segment, figure.lead_source, figure.owner, figure.as_of, figure.known_at, figure.model_at, false, figure.known_at) AS m;
             redone.value := again.value;
             redone.numerator := again.numerator;
             redone.denominator := again.denominator;
@@ -530,7 +541,7 @@ COMMENT ON COLUMN published_figures.period IS 'Both as text; NULL: it has no beg
 COMMENT ON COLUMN published_figures.segment IS 'The segment; NULL: all.';
 COMMENT ON COLUMN published_figures.lead_source IS 'The lead source; NULL: all.';
 COMMENT ON COLUMN published_figures.owner IS 'The owner; NULL: all.';
-COMMENT ON COLUMN published_figures.value IS 'numerator / denominator, 0 to 1; NULL when there is nothing to divide by. Not to be summed.';
+COMMENT ON COLUMN published_figures.value IS 'What was published: numerator / denominator, 0 to 1; NULL when there is nothing to divide by. Not to be summed.';
 COMMENT ON COLUMN published_figures.numerator IS 'What was counted.';
 COMMENT ON COLUMN published_figures.denominator IS 'Over what.';
 COMMENT ON COLUMN published_figures.n IS 'Of how many.';

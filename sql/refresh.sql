@@ -282,7 +282,7 @@ COMMENT ON FUNCTION _place(text, lifecycle, text, boolean) IS
 CREATE FUNCTION _say(progress boolean, step text, row_count bigint, seconds numeric)
 RETURNS void
 LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET client_min_messages = 'notice'
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'notice'
 AS $$
 BEGIN
     IF progress THEN
@@ -313,7 +313,7 @@ BEGIN
                   HINT = 'An older snapshot would not see what another refresh has done.';
     END IF;
     -- one at a time; the second finds what is left to do
-    PERFORM pg_advisory_xact_lock(727305, 0);
+    LOCK TABLE revacct_data.refreshed IN EXCLUSIVE MODE;
     PERFORM set_config('client_min_messages', 'warning', true);
     horizon := _horizon();
     DROP TABLE IF EXISTS pg_temp.revacct_touched, pg_temp.revacct_dirty_cell;
@@ -420,7 +420,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
     PERFORM _demand_access('{steward, council}', 'rebuild journeys');
-    PERFORM pg_advisory_xact_lock(727305, 0);
+    LOCK TABLE revacct_data.refreshed IN EXCLUSIVE MODE;
     -- Not by TRUNCATE: whoever reads with an older snapshot would find nothing.
     DELETE FROM revacct_data.identity;
     DELETE FROM revacct_data.journey;

@@ -49,6 +49,25 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _sees_all() IS 'Does the session''s user see every subject: analysts, stewards, the council, and who administers the database? Runs with its owner''s rights: readers have none on the tables.';
 
+CREATE FUNCTION _viewer_sees_all(viewer name)
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- Both who is logged in and as whom it reads: a materialized view is refreshed as its owner, by whoever refreshes all.
+    WITH RECURSIVE belongs (oid) AS (
+        SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = viewer
+        UNION
+        SELECT m.roleid FROM pg_catalog.pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid
+    )
+    SELECT revacct._sees_all()
+           AND (viewer = session_user
+                OR EXISTS (SELECT FROM belongs AS b JOIN pg_catalog.pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text WHERE a.level IN ('analyst', 'steward', 'council'))
+                OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = viewer
+                           AND (r.rolsuper OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()))));
+END;
+COMMENT ON FUNCTION _viewer_sees_all(name) IS 'Whether the session''s user sees every subject, and the role does that it reads as. Runs with its owner''s rights: readers have none on the tables.';
+
 CREATE FUNCTION _my_party_numbers()
 RETURNS bigint[]
 LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
@@ -59,16 +78,16 @@ BEGIN ATOMIC
         SELECT r.party, r.role, (revacct._key_names(r.object))[1] AS team
         FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id)
         WHERE r.object_kind = 'party' AND r.role IN ('member', 'manager', 'approver') AND pg_catalog.upper_inf(i.recorded) AND i.valid @> revacct._now()
-    ), mine (party, leads) AS (
-        SELECT p.party, true FROM revacct_data.party AS p WHERE p.login = session_user
+    ), mine (party, is_self, leads) AS (
+        SELECT p.party, true, false FROM revacct_data.party AS p WHERE p.login = session_user
         UNION
-        SELECT n.party, n.leads
+        SELECT n.party, false, n.leads
         FROM mine AS m
              CROSS JOIN LATERAL (
-                 SELECT h.team AS party, h.role <> 'member' AS leads FROM held AS h WHERE h.party = m.party
+                 -- of who is led, the teams they lead in turn, not those they are merely in
+                 SELECT h.team AS party, h.role <> 'member' AS leads FROM held AS h WHERE h.party = m.party AND (m.is_self OR h.role <> 'member')
                  UNION ALL
-                 SELECT h.party, true FROM held AS h WHERE h.team = m.party AND m.leads AND h.role = 'member') AS n
-        WHERE m.leads OR EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = m.party AND p.login = session_user)
+                 SELECT h.party, false FROM held AS h WHERE h.team = m.party AND m.leads AND h.role = 'member') AS n
     )
     SELECT pg_catalog.array_agg(p.party_no) FROM revacct_data.party AS p WHERE p.party IN (SELECT m.party FROM mine AS m);
 END;
@@ -81,7 +100,7 @@ CREATE TABLE revacct_data.cell_figure (
     funnel funnel_summary NOT NULL,
     velocity velocity_summary NOT NULL
 );
-COMMENT ON TABLE revacct_data.cell_figure IS 'Derived: the summaries of each finest group, as of when its groups were made. They merge: rollup(velocity) gives the exact medians of any union of groups.';
+COMMENT ON TABLE revacct_data.cell_figure IS 'Derived: the summaries of each finest group, as of when its groups were made. Those of one instant merge: after refresh(false, ''0''), rollup(velocity) gives the exact medians of any union of groups.';
 COMMENT ON COLUMN revacct_data.cell_figure.cell_id IS 'The group.';
 COMMENT ON COLUMN revacct_data.cell_figure.funnel IS 'How far its subjects come.';
 COMMENT ON COLUMN revacct_data.cell_figure.velocity IS 'How long they stay.';
@@ -264,7 +283,7 @@ COMMENT ON COLUMN revacct_data.sla_figure.paused IS 'How many are paused and in 
 COMMENT ON COLUMN revacct_data.sla_figure.cancelled IS 'How many were cancelled.';
 COMMENT ON COLUMN revacct_data.sla_figure.at_risk IS 'How many of those that run are past the first warning.';
 COMMENT ON COLUMN revacct_data.sla_figure.overdue IS 'How many of the breached are still open.';
-COMMENT ON COLUMN revacct_data.sla_figure.decided IS 'met + breached; the denominator of breach_rate.';
+COMMENT ON COLUMN revacct_data.sla_figure.decided IS 'How many are decided: met + breached; the denominator of breach_rate.';
 COMMENT ON COLUMN revacct_data.sla_figure.breach_rate IS 'The share, 0 to 1, that was not in time: breached / decided; NULL when none is decided. Not to be summed or averaged.';
 COMMENT ON COLUMN revacct_data.sla_figure.rate_low IS 'The lower limit of breach_rate (Wilson, 95 %). Not to be summed.';
 COMMENT ON COLUMN revacct_data.sla_figure.rate_high IS 'The upper limit of breach_rate (Wilson, 95 %). Not to be summed.';
@@ -523,12 +542,12 @@ COMMENT ON FUNCTION _refresh_figures(interval) IS
 
 -- The views
 
-CREATE VIEW funnel AS
+CREATE VIEW funnel WITH (security_barrier) AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.entered, f.observed, f.imputed, f.converted, f.lost, f.no_decision, f.recycled, f.churned, f.in_progress, f.expired, f.conversion_rate, f.rate_low, f.rate_high, f.decided_rate, f.timed_count, f.mean_days_to_convert, f.amount_entered, f.amount_converted, f.amount_lost,
            g.subjects, g.as_of, l.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.funnel_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
-    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
+    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._viewer_sees_all(current_user) THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW funnel IS 'How far subjects come: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from funnel_conversion(). Each subject counts with its best attempt, or as the lifecycle says. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN funnel.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN funnel.period_start IS 'The first day of the month, in the lifecycle''s time zone, in which the subjects first entered the lifecycle.';
@@ -563,12 +582,12 @@ COMMENT ON COLUMN funnel.subjects IS 'How many subjects the group has. The same 
 COMMENT ON COLUMN funnel.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN funnel.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
-CREATE VIEW stage_velocity AS
+CREATE VIEW stage_velocity WITH (security_barrier) AS
     SELECT g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.stage_no, f.stage, f.category, f.visits, f.pending, f.moved_forward, f.skipped, f.moved_back, f.repeated, f.won, f.lost, f.no_decision, f.recycled, f.churned, f.median_days, f.median_low_days, f.median_high_days, f.p25_days, f.p75_days, f.p90_days, f.last_observed_days, f.business_median_days,
            g.subjects, g.as_of, l.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.velocity_figure AS f USING (group_id) JOIN revacct_data.placed_lifecycle AS l USING (lifecycle)
-    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
+    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._viewer_sees_all(current_user) THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW stage_velocity IS 'How long subjects stay in each stage: for each lifecycle, month of entry, segment, lead source and owner, one row for each stage, from stage_velocity(). Visits that are not over count as long as they have lasted. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN stage_velocity.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN stage_velocity.period_start IS 'The first day of the month, in the lifecycle''s time zone, in which the subjects first entered the lifecycle.';
@@ -603,12 +622,12 @@ COMMENT ON COLUMN stage_velocity.subjects IS 'How many subjects the group has. T
 COMMENT ON COLUMN stage_velocity.as_of IS 'The time as of which the row is: that of the last refresh, or of an earlier one if nothing happened in the group since.';
 COMMENT ON COLUMN stage_velocity.definition_fingerprint IS 'The fingerprint of the definition that made them.';
 
-CREATE VIEW sla_results AS
+CREATE VIEW sla_results WITH (security_barrier) AS
     SELECT f.policy, g.lifecycle, g.period_start, g.period, g.segment, g.lead_source, g.owner, g.currency,
            f.policy_no, f.policy_version, f.target_seconds, f.started, f.met, f.breached, f.running, f.paused, f.cancelled, f.at_risk, f.overdue, f.decided, f.breach_rate, f.rate_low, f.rate_high, f.median_hours, f.p90_hours, f.median_overdue_hours,
            g.subjects, g.as_of, s.fingerprint AS definition_fingerprint
     FROM revacct_data.report_group AS g JOIN revacct_data.sla_figure AS f USING (group_id) JOIN revacct_data.reported_sla AS s USING (policy)
-    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._sees_all() THEN 'analyst' ELSE 'reader' END));
+    WHERE g.audience IN ('all', (SELECT CASE WHEN revacct._viewer_sees_all(current_user) THEN 'analyst' ELSE 'reader' END));
 COMMENT ON VIEW sla_results IS 'Whether agreed times were kept: for each SLA, lifecycle, month of entry, segment, lead source and owner, one row for each target, from sla_breach(). Every clock is judged by the version in force when it mattered. Groups too small to be open to everybody are shown together as (small groups).';
 COMMENT ON COLUMN sla_results.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_results.lifecycle IS 'The lifecycle.';
@@ -629,7 +648,7 @@ COMMENT ON COLUMN sla_results.paused IS 'How many are paused and in time.';
 COMMENT ON COLUMN sla_results.cancelled IS 'How many were cancelled.';
 COMMENT ON COLUMN sla_results.at_risk IS 'How many of those that run are past the first warning.';
 COMMENT ON COLUMN sla_results.overdue IS 'How many of the breached are still open.';
-COMMENT ON COLUMN sla_results.decided IS 'met + breached; the denominator of breach_rate.';
+COMMENT ON COLUMN sla_results.decided IS 'How many are decided: met + breached; the denominator of breach_rate.';
 COMMENT ON COLUMN sla_results.breach_rate IS 'The share, 0 to 1, that was not in time: breached / decided; NULL when none is decided. Not to be summed or averaged.';
 COMMENT ON COLUMN sla_results.rate_low IS 'The lower limit of breach_rate (Wilson, 95 %). Not to be summed.';
 COMMENT ON COLUMN sla_results.rate_high IS 'The upper limit of breach_rate (Wilson, 95 %). Not to be summed.';
@@ -650,7 +669,7 @@ COMMENT ON COLUMN revacct_data.code_name.code IS 'The code.';
 CREATE VIEW sla_status WITH (security_barrier) AS
     SELECT k.policy, k.lifecycle, k.source, k.subject_kind, k.subject_key, k.period_start, k.period, k.segment, k.lead_source, k.owner, k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count, k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
     FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy)
-    WHERE (SELECT revacct._sees_all()) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
+    WHERE (SELECT revacct._viewer_sees_all(current_user)) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
 COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of the last refresh. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
 COMMENT ON COLUMN sla_status.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_status.lifecycle IS 'The lifecycle.';
@@ -691,7 +710,7 @@ CREATE VIEW event_log WITH (security_barrier) AS
          LEFT JOIN revacct_data.party AS actor ON actor.party_no = e.actor_no
          LEFT JOIN revacct_data.correction AS c ON c.source_no = e.source_no AND c.source_key = e.source_key
          LEFT JOIN revacct_data.identity AS i ON i.subject_id = e.subject_id
-    WHERE ((SELECT revacct._sees_all()) OR coalesce(i.same_as, e.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id)
+    WHERE ((SELECT revacct._viewer_sees_all(current_user)) OR coalesce(i.same_as, e.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id)
                                                    WHERE v.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[])));
 COMMENT ON VIEW event_log IS 'The ledger: what happened to each subject, a row for each event, corrected ones included. Readers see the events of their own subjects, of their teams'', and of the members of teams they lead, as owned at the last refresh.';
 COMMENT ON COLUMN event_log.source IS 'The system that says so.';
@@ -713,7 +732,7 @@ COMMENT ON COLUMN event_log.corrects IS 'The key of the event that it corrects.'
 COMMENT ON COLUMN event_log.corrected_by IS 'The key of the event that corrects it; NULL: none.';
 COMMENT ON COLUMN event_log.counted_count IS '1 when it counts, 0 when it was corrected.';
 
-CREATE FUNCTION _flagged_moves()
+CREATE FUNCTION _flagged_moves(viewer name)
 RETURNS TABLE (source text, subject_kind text, subject_key text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, source_key text, rule_kind text, rule_key text,
                enforcement text, overridden boolean, message text, subject_id bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -721,7 +740,7 @@ SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    sees_all constant boolean := _sees_all();
+    sees_all constant boolean := _viewer_sees_all(viewer);
     mine constant bigint[] := _my_party_numbers();
 BEGIN
     RETURN QUERY
@@ -731,12 +750,12 @@ BEGIN
          LEFT JOIN revacct_data.identity AS i ON i.subject_id = b.subject_id
     WHERE sees_all OR coalesce(i.same_as, b.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id) WHERE v.owner_no = ANY (mine));
 END $$;
-COMMENT ON FUNCTION _flagged_moves() IS 'What the view exceptions shows: the moves of the ledger that break a rule, of the subjects that the session''s user sees. Runs with its owner''s rights: readers have none on the tables.';
+COMMENT ON FUNCTION _flagged_moves(name) IS 'What the view exceptions shows: the moves of the ledger that break a rule, of the subjects that the session''s user sees. Runs with its owner''s rights: readers have none on the tables.';
 
 CREATE VIEW exceptions AS
     SELECT f.source, f.subject_kind, f.subject_key, f.lifecycle, f.from_stage, f.to_stage, f.occurred_at, f.source_key, f.rule_kind, f.rule_key, f.enforcement,
            CASE WHEN f.overridden THEN 1 ELSE 0 END AS overridden_count, f.message
-    FROM revacct._flagged_moves() AS f;
+    FROM revacct._flagged_moves(current_user) AS f;
 COMMENT ON VIEW exceptions IS 'Moves between stages that break a rule now in force, a row for each rule broken: what was flagged, and what was there before the rule. Computed from the whole ledger when it is read. Readers see their own subjects, as in event_log.';
 COMMENT ON COLUMN exceptions.source IS 'The system that says so.';
 COMMENT ON COLUMN exceptions.subject_kind IS 'What the subject is.';
@@ -755,7 +774,7 @@ COMMENT ON COLUMN exceptions.message IS 'What is wrong.';
 CREATE VIEW rejected_facts WITH (security_barrier) AS
     SELECT s.source, r.fact, r.source_key, r.reason, r.rule_kind, r.rule_key, r.content::text AS content, r.rejected_at
     FROM revacct_data.rejected AS r JOIN revacct_data.source AS s USING (source_no)
-    WHERE (SELECT revacct._sees_all() OR revacct._has_access('{loader}'));
+    WHERE (SELECT revacct._viewer_sees_all(current_user) OR revacct._has_access('{loader}'));
 COMMENT ON VIEW rejected_facts IS 'Rows that a load could not take in, and why. A row goes from here when it is loaded. For those who see all, and for loaders.';
 COMMENT ON COLUMN rejected_facts.source IS 'The source.';
 COMMENT ON COLUMN rejected_facts.fact IS 'What it would have been: event, link, money or commitment.';
@@ -791,7 +810,7 @@ CREATE VIEW source_conflicts WITH (security_barrier) AS
     )
     SELECT s.source AS subject_source, r.kind AS subject_kind, u.subject_key, r.field, r.source, r.value AS told_value, r.occurred_at, r.chosen_source, r.chosen_value
     FROM ranked AS r JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = u.source_no
-    WHERE r.value IS DISTINCT FROM r.chosen_value AND (SELECT revacct._sees_all());
+    WHERE r.value IS DISTINCT FROM r.chosen_value AND (SELECT revacct._viewer_sees_all(current_user));
 COMMENT ON VIEW source_conflicts IS 'Where systems that know the same subject differ: the last that each says of a field, a row for each that says otherwise than the one believed. Believed is whom a rule on the field puts first, else the source of the lowest priority number, else who spoke last. For those who see all.';
 COMMENT ON COLUMN source_conflicts.subject_source IS 'The system of the subject that stands for all of them.';
 COMMENT ON COLUMN source_conflicts.subject_kind IS 'What the subject is.';
@@ -821,7 +840,7 @@ CREATE VIEW metric_catalog AS
          JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = a.attnum
     WHERE n.nspname = 'revacct' AND c.relkind = 'v' AND a.attnum > 0 AND c.relname IN ('funnel', 'stage_velocity', 'sla_results', 'sla_status');
 COMMENT ON VIEW metric_catalog IS 'What is measured: the metrics agreed, and the columns of the reports, a row each, with their definitions; for tools that do not see comments.';
-COMMENT ON COLUMN metric_catalog.kind IS 'metric (agreed) or column (of a report).';
+COMMENT ON COLUMN metric_catalog.kind IS 'What the row is about: a metric that was agreed, or a column of a report.';
 COMMENT ON COLUMN metric_catalog.name IS 'The metric, or the column.';
 COMMENT ON COLUMN metric_catalog.view_name IS 'The report of the column.';
 COMMENT ON COLUMN metric_catalog.definition IS 'What it says.';
