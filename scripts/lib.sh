@@ -42,6 +42,15 @@ missing_packages() {
 	[ -x "$(dirname "$(pg --pgxs)")/../test/isolation/isolationtester" ] || say "postgresql-client-$major"
 	command -v clang-format-14 >/dev/null || say clang-format-14
 	command -v python3 >/dev/null || say python3
+	[ -f "$(pg --sharedir)/extension/pg_cron.control" ] || say "postgresql-$major-cron"
+	# The clients of test/clients.
+	command -v javac >/dev/null || say default-jdk-headless
+	[ -f /usr/share/java/postgresql.jar ] || say libpostgresql-jdbc-java
+	compgen -G '/usr/lib/*/odbc/psqlodbcw.so' >/dev/null || say odbc-postgresql
+	compgen -G '/usr/lib/*/libodbc.so.2' >/dev/null || say libodbc2
+	command -v node >/dev/null || say nodejs
+	command -v npm >/dev/null || [ -d /usr/share/nodejs/pg-cursor ] || say node-pg
+	[ -d /usr/lib/R/site-library/RPostgreSQL ] || say r-cran-rpostgresql
 	perl -MTAP::Parser -e 1 2>/dev/null || say perl
 }
 

@@ -120,7 +120,7 @@ CANONICAL = [
               ["stage_entered", "won", None, "2025-11-10T09:00:00.000000Z", None, None, "1"]]),
     Query("what is published", "SELECT published_no, metric, period_start, period_end, value, numerator, denominator, n, as_of, note FROM published_figures", "published_no", [
         ["1", "qualified_to_won", "2025-10-01", "2025-10-31", "0.333333", "1", "3", "3", "2025-11-30T23:00:00.000000Z", "Für „Q4“"]]),
-    Query("definitions", "SELECT kind, name, unit, numerator, denominator, additive_count FROM metric_catalog WHERE name IN ('conversion_rate', 'breach_rate', 'qualified_to_won', 'entered', 'median_days')", "name", [
+    Query("definitions", "SELECT kind, name, unit, numerator_definition, denominator_definition, additive_count FROM metric_catalog WHERE name IN ('conversion_rate', 'breach_rate', 'qualified_to_won', 'entered', 'median_days')", "name", [
         ["column", "breach_rate", "share", "breached", "decided", "0"],
         ["column", "conversion_rate", "share", "converted", "entered", "0"],
         ["column", "entered", "count", None, None, "1"],

@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 SET search_path = public, revacct;
 SET timezone = 'UTC';
-SELECT plan(492);
+SELECT plan(495);
 
 -- Refreshes and session authorizations are several transactions, so nothing here is in one; and roles are the server's.
 DROP ROLE IF EXISTS reports_ana, reports_cleo, reports_lab, reports_load, reports_bi, reports_ann, reports_bob, reports_max, reports_top, reports_eve, reports_gil, reports_nobody, reports_admin;
@@ -348,10 +348,10 @@ SELECT results_eq($$ SELECT status, breach_count, at_risk_count FROM sla_status 
 CREATE TABLE way (name text, class text, call text);
 INSERT INTO way SELECT unnest('{register_party, draft_change, undraft, _registered, assign, retire, redraft, _required_signoffs, _missing_signoffs, _signs_for, propose_change, withdraw_change, approve, reject, _not_in_force, _business_calendar,
     _lifecycle, _sla, mark, request_override, approve_override, check_move, matching_codes, counted_as, _explain, use_template, _agreed_keys, _draft_of, _is_agreed, _has_access}'::text[]), 'tells of the model only';
-INSERT INTO way SELECT unnest('{_sees_all, _my_party_numbers, _source_number, _mapped}'::text[]), 'tells of oneself, or the names of sources';
-INSERT INTO way VALUES ('_flagged_moves', 'filtered', 'SELECT count(*) FROM revacct._flagged_moves()');
+INSERT INTO way SELECT unnest('{_sees_all, _viewer_sees_all, _my_party_numbers, _source_number}'::text[]), 'tells of oneself, or the names of sources';
+INSERT INTO way VALUES ('_flagged_moves', 'filtered', 'SELECT count(*) FROM revacct._flagged_moves(current_user)');
 INSERT INTO way SELECT name, 'refused', 'SELECT * FROM revacct.' || call FROM (VALUES
-    ('_open_intake', $$_open_intake('event')$$), ('_take_in', $$_take_in('crm', 'event', false)$$), ('record_event', $$record_event('crm', 'opportunity', 'D1', 'stage_entered', source_key => 'D1/1')$$),
+    ('_open_intake', $$_open_intake('event')$$), ('_mapped', $$_mapped('crm')$$), ('_take_in', $$_take_in('crm', 'event', false)$$), ('record_event', $$record_event('crm', 'opportunity', 'D1', 'stage_entered', source_key => 'D1/1')$$),
     ('record_link', $$record_link('crm', 'opportunity', 'D1', 'same_as', 'opportunity', 'D2')$$), ('record_money', $$record_money('crm', 'cost', '2025-01-01', 1, 'EUR')$$), ('record_commitment', $$record_commitment('crm', 'promise', 'x', 'ann')$$),
     ('map_source', $$map_source('crm')$$), ('refresh', 'refresh()'), ('rebuild_journeys', 'rebuild_journeys()'), ('check_journeys', 'check_journeys()'), ('set_minimum_group', 'set_minimum_group(1)'), ('journeys', 'journeys()'),
     ('journeys', $$journeys('infinity')$$), ('funnel_of', $$funnel_of('deals')$$), ('funnel_of', $$funnel_of('deals', period => '[2099-01-01,2099-02-01)', owner => 'ann')$$), ('funnel_of', $$funnel_of('deals', owner => 'nobody is called so')$$), ('metric_value', $$metric_value('share paid', NULL, segment => 'no such')$$), ('breaches_of', $$breaches_of('first touch', lead_source => 'no such')$$), ('funnel_of', $$funnel_of('deals', known_at => now(), model_at => 'at event')$$), ('velocity_of', $$velocity_of('deals')$$),
