@@ -922,9 +922,8 @@ put_open_clock(ClockRun *run, const Clock *clock)
 	if (clock->end != END_NONE)
 		return;
 	add_column(&rows->row,
-			   PointerGetDatum(pack->is_number
-								   ? cstring_to_text_with_len(digits, pg_lltoa(pack->number, digits))
-								   : cstring_to_text_with_len(pack->text.data, pack->text.len)),
+			   PointerGetDatum(pack->is_number ? cstring_to_text_with_len(digits, pg_lltoa(pack->number, digits))
+											   : cstring_to_text_with_len(pack->text.data, pack->text.len)),
 			   false);
 	put_clock(run, clock);
 }
