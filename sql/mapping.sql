@@ -113,6 +113,7 @@ DECLARE
     mapped record;
     columns text;
 BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts');
     FOR mapped IN SELECT m.fact, m.relation FROM _mapped(source) AS m LOOP
         IF to_regclass(mapped.relation) IS NULL THEN
             RAISE EXCEPTION 'relation % does not exist', mapped.relation
