@@ -201,6 +201,19 @@ COMMENT ON FUNCTION withdraw_change(bigint) IS
 'Withdraws a draft (NULL: the only one of yours) or a proposal that you drafted or proposed, and returns its number.
 Errors: insufficient_privilege (42501), object_not_in_prerequisite_state (55000).';
 
+CREATE FUNCTION _once_more(change bigint)
+RETURNS text
+LANGUAGE SQL STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- with the times it had: without them, it would be in force from its approval on
+    SELECT c.change_id || coalesce(pg_catalog.format(', %L', c.effective_at), '')
+           || coalesce(pg_catalog.format(CASE WHEN c.effective_at IS NULL THEN ', effective_until => %L' ELSE ', %L' END, c.effective_until), '')
+           || CASE WHEN c.retroactive THEN ', retroactive => true' ELSE '' END
+    FROM revacct_data.change AS c WHERE c.change_id = _once_more.change;
+END;
+COMMENT ON FUNCTION _once_more(bigint) IS 'The arguments of redraft() that draft a change again as it is.';
+
 CREATE FUNCTION _lock_model()
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -328,7 +341,7 @@ BEGIN
                       DETAIL = format('In force is the version of change %s; the draft was made from that of %s.',
                           coalesce((SELECT v.change_id::text FROM revacct_data.version AS v WHERE v.version_id = _in_force(item.kind, item.key, proposal.effective_at)), 'no change'),
                           coalesce((SELECT v.change_id::text FROM revacct_data.version AS v WHERE v.version_id = item.replaces), 'no change')),
-                      HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', change);
+                      HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', _once_more(change));
         END IF;
         IF EXISTS (
             -- what the record said of the period when this was drafted, against what it says now
@@ -339,7 +352,7 @@ BEGIN
             RAISE EXCEPTION 'something else was agreed for % "%" since change % was drafted', item.kind, item.key, change
                 USING ERRCODE = 'object_not_in_prerequisite_state',
                       DETAIL = format('It is in the period from %s on, which this change is for.', proposal.effective_at),
-                      HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', change);
+                      HINT = format('Draft it again, from what is in force now: SELECT redraft(%s).', _once_more(change));
         END IF;
         IF proposal.effective_until IS NULL THEN
             SELECT format('change %s from %s', v.change_id, lower(i.valid)) INTO later

@@ -762,6 +762,13 @@ BEGIN
             WHERE (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency, a.party_no, (g.row).program, (g.row).corrects, (g.row).details,
                    _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
                   IS DISTINCT FROM (g.subject_id, g.mark, g.occurred_at, g.seq, g.amount, g.currency, g.actor_no, g.program, g.corrects, g.details, g.value)
+              -- what its correction says is known, too: the source has been mended as well
+              AND NOT EXISTS (SELECT
+                              FROM revacct_data.correction AS c JOIN revacct_data.event AS e ON e.source_no = c.source_no AND e.source_key = c.corrected_by
+                              WHERE c.source_no = source_no AND c.source_key = (g.row).source_key
+                                AND (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency,
+                                     _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
+                                    IS NOT DISTINCT FROM (e.subject_id, e.mark, e.occurred_at, e.seq, e.amount, e.currency, e.value))
             RETURNING 1
         )
         SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone) - (SELECT count(*) FROM other) INTO rejected, known;

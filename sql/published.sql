@@ -248,7 +248,9 @@ BEGIN
                coalesce(min(a.entered_at) FILTER (WHERE a.stage = m.at_stage), min(a.entered_at) FILTER (WHERE a.stage_no > a.at_no)) AS entered_at,
                min(a.entered_at) FILTER (WHERE a.stage = m.to_stage) AS came_at
         FROM (SELECT j.subject_id, f.*, min(f.stage_no) FILTER (WHERE f.stage = m.at_stage) OVER (PARTITION BY j.subject_id, f.attempt_no) AS at_no
-              FROM judged AS j, funnel_attempts(j.journey, j.definition, _metric_value.as_of) AS f WHERE f.counted) AS a
+              FROM judged AS j, funnel_attempts(j.journey, j.definition, _metric_value.as_of) AS f
+              -- a period that is over stays as it was, whatever attempt counts later
+              WHERE f.counted OR m.basis = 'event') AS a
         GROUP BY a.subject_id, a.attempt_no, a.outcome, a.ended_at
     ), counted AS (
         SELECT CASE WHEN m.basis = 'cohort' THEN (a.entered_at AT TIME ZONE zone)::date ELSE (a.ended_at AT TIME ZONE zone)::date END AS day,
@@ -291,7 +293,7 @@ BEGIN
                        CASE WHEN model_at <> 'current' THEN known_at END) AS m;
 END $$;
 COMMENT ON FUNCTION metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text) IS
-'An agreed metric over a period, from its definition and the ledger. Of basis cohort: of the attempts that entered at_stage in the period (those that passed it unseen, when they were seen beyond), the share that reached to_stage, within time_window if there is one; pending may still. Of basis event: of the attempts decided in the period that were at at_stage, the share won by entering to_stage; decided are won, lost and no_decision, or won and lost with the parameter {"outcomes": "narrow"}. value is numerator / denominator, NULL when there is nothing to divide by; low, high: Wilson limits, 95 %. period: days in the lifecycle''s time zone; NULL: all. Other arguments: as funnel_of(). For those who see all.
+'An agreed metric over a period, from its definition and the ledger. Of basis cohort: of the attempts that count for the lifecycle and entered at_stage in the period (those that passed it unseen, when they were seen beyond), the share that reached to_stage, within time_window if there is one; pending may still. Of basis event: of all attempts decided in the period that were at at_stage, the share won by entering to_stage; decided are won, lost and no_decision, or won and lost with the parameter {"outcomes": "narrow"}. value is numerator / denominator, NULL when there is nothing to divide by; low, high: Wilson limits, 95 %. period: days in the lifecycle''s time zone; NULL: all. Other arguments: as funnel_of(). For those who see all.
 Errors: undefined_object (42704), feature_not_supported (0A000), invalid_parameter_value (22023), insufficient_privilege (42501). Source: docs/facts.md.';
 
 CREATE FUNCTION restate(

@@ -6,6 +6,7 @@ the tests' servers do: a process that dies loses nothing that the operating syst
 import atexit
 import os
 import signal
+import re
 import subprocess
 import sys
 import time
@@ -36,11 +37,20 @@ WITH_SCRATCH = '. "$1/scripts/lib.sh"; scratch=$2; bindir=$3; shift 3; '
 
 
 def psql(environment, database, statements):
-    done = subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d', database], input=statements, env=environment,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
+    for _ in range(300):
+        done = once(environment, database, statements)
+        # after a kill -9 the server takes a moment to come back
+        if not re.search('in recovery mode|is starting up|is not yet accepting', done.stderr):
+            break
+        time.sleep(0.1)
     if done.returncode:
         raise SqlError(done.stderr.strip())
     return done.stdout.splitlines()
+
+
+def once(environment, database, statements):
+    return subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d', database], input=statements, env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding='utf-8')
 
 
 class Cluster:

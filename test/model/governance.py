@@ -11,7 +11,7 @@ CATEGORIES = ("open", "active", "won", "lost", "no_decision", "recycled", "churn
 # kinds of events that everybody knows: an SLA names them without a definition
 WELL_KNOWN = set("""created stage_entered field_set assigned offered accepted rejected expired touch_out touch_in auto_reply meeting_set
     meeting_held meeting_no_show disposition_set recycled reopened merged paused resumed escalated feedback asset_used asset_shared
-    training_done coached tool_used service_opened service_closed survey referral exposed override""".split())
+    training_done coached tool_used service_opened service_closed survey referral exposed override segment_set lead_source_set""".split())
 ROLES = ("start", "stop", "pause", "resume", "reset", "cancel", "segment", "owner", "promise")
 # what all versions of an SLA share: the clock is one, however often its targets change
 COMMON = ROLES + ("phases", "reopen", "on_change", "max_clocks", "beyond")

@@ -96,6 +96,12 @@ class Ledger:
 
     # ---- events ----
 
+    def corrected_so(self, source, key, new):
+        """Does the event that corrects this one say what the source says now?"""
+        c = self.corrections.get((source, key))
+        e = c and self.events[(source, c[0])]
+        return bool(e) and all(getattr(e, f) == getattr(new, f) for f in ("subject", "at", "mark", "value", "seq", "amount", "currency"))
+
     def unreadable(self, r):
         g = r.get
         if g("subject_kind") is None:
@@ -174,7 +180,7 @@ class Ledger:
             new, old = self.event_of(source, r), self.events.get((source, k))
             if old is None:
                 incoming[k] = (r, new)
-            elif old[:-1] == new[:-1]:
+            elif old[:-1] == new[:-1] or self.corrected_so(source, k, new):
                 known += 1
             else:
                 self.set_aside(source, "event", r, "otherwise on record")
