@@ -111,6 +111,8 @@ CREATE TABLE revacct_data.event (
     mark int,
     source_no smallint NOT NULL,
     source_key text NOT NULL,
+    code_no int,
+    party_no bigint,
     actor_no bigint,
     amount numeric(18, 2),
     currency text,
@@ -128,6 +130,8 @@ COMMENT ON COLUMN revacct_data.event.seq IS 'Its place among events of the subje
 COMMENT ON COLUMN revacct_data.event.mark IS 'What happened: the number of a stage or kind of event; NULL: what it corrects is taken back.';
 COMMENT ON COLUMN revacct_data.event.source_no IS 'The source.';
 COMMENT ON COLUMN revacct_data.event.source_key IS 'Its key in the source.';
+COMMENT ON COLUMN revacct_data.event.code_no IS 'The code that was set, or the reason: its number.';
+COMMENT ON COLUMN revacct_data.event.party_no IS 'To whom: the number of a party.';
 COMMENT ON COLUMN revacct_data.event.actor_no IS 'Who did it: the number of a party.';
 COMMENT ON COLUMN revacct_data.event.amount IS 'The amount, in its currency.';
 COMMENT ON COLUMN revacct_data.event.currency IS 'The currency of the amount.';
@@ -250,6 +254,9 @@ DECLARE
 BEGIN
     IF number IS NULL THEN
         PERFORM _demand_access('{loader, steward, council}', 'map sources');
+        IF coalesce(btrim(source), '') = '' OR source <> btrim(source) OR octet_length(source) > 200 THEN
+            RAISE EXCEPTION 'a source has a name of 1 to 200 bytes, without blanks around it' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(quote_literal(source), 'NULL'));
+        END IF;
         PERFORM pg_advisory_xact_lock(727306, 0);
         LOCK TABLE revacct_data.source IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
         INSERT INTO revacct_data.source (source, source_no, priority, mapped_by, mapped_at)
@@ -474,10 +481,10 @@ BEGIN
            coalesce(known.before, '{}'),
            CASE WHEN asked_lists = '{}' THEN '{}' ELSE
            coalesce((SELECT array_agg(DISTINCT (_key_names(g.key))[2])
-                     FROM revacct_data.event AS d JOIN told USING (mark) JOIN revacct_data.numbering AS g ON g.kind = 'code' AND g.number = d.value
+                     FROM revacct_data.event AS d JOIN told USING (mark) JOIN revacct_data.numbering AS g ON g.kind = 'code' AND g.number = d.code_no
                      WHERE d.subject_id = ANY (e.members) AND d.occurred_at <= e.occurred_at AND d.occurred_at >= coalesce(e.from_at, '-infinity')
                        AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = d.source_no AND c.source_key = d.source_key)), '{}')
-               || CASE WHEN e.value IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.value) ELSE '{}' END END,
+               || CASE WHEN e.code_no IS NOT NULL THEN ARRAY(SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = e.code_no) ELSE '{}' END END,
            CASE WHEN asked_roles = '{}' THEN '{}' ELSE
            coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.from_subject = ANY (e.members) AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}')
                || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = ANY (e.members) AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}') END
@@ -485,7 +492,7 @@ BEGIN
          LEFT JOIN LATERAL (
              SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at) AS before
              FROM (SELECT DISTINCT ON (f.field) f.field, v.occurred_at,
-                          coalesce(to_jsonb((SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = v.value AND f.field <> 'amount')),
+                          coalesce(to_jsonb((SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = v.code_no)),
                                    to_jsonb(v.amount), v.details -> 'value') AS value
                    FROM field AS f JOIN revacct_data.event AS v USING (mark)
                    WHERE v.subject_id = ANY (e.members) AND v.occurred_at <= e.occurred_at
@@ -579,7 +586,7 @@ COMMENT ON FUNCTION _refuse_moves(smallint, bigint, timestamptz) IS 'Sets aside 
 
 CREATE FUNCTION _unreadable_event(
     subject_kind text, subject_key text, source_key text, occurred_at timestamptz, event text, lifecycle text, stage text, field text, code text, code_list text, party text, actor text,
-    amount numeric, currency text, corrects text)
+    amount numeric, currency text, corrects text, value bigint)
 RETURNS text
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -597,22 +604,25 @@ BEGIN ATOMIC
                 WHEN event = 'field_set' AND coalesce(field, '') = '' THEN 'field_set needs field'
                 WHEN event = 'retracted' AND corrects IS NULL THEN 'retracted needs corrects'
                 WHEN corrects = source_key THEN 'it corrects itself'
+                -- as instants, from 4713 BC on: what a promise may be
+                WHEN value < -200000000000000000 OR value > 9000000000000000000 THEN 'its value is out of range'
                 WHEN amount = 'NaN' OR abs(amount) >= 1e14 THEN 'its amount is no amount' END;
 END;
-COMMENT ON FUNCTION _unreadable_event(text, text, text, timestamptz, text, text, text, text, text, text, text, text, numeric, text, text) IS 'Why a row cannot be read as an event; NULL: it can.';
+COMMENT ON FUNCTION _unreadable_event(text, text, text, timestamptz, text, text, text, text, text, text, text, text, numeric, text, text, bigint) IS 'Why a row cannot be read as an event; NULL: it can.';
 
 CREATE FUNCTION _event_value(event text, field text, value bigint, code_no bigint, party_no bigint, amount numeric)
 RETURNS bigint
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT coalesce(value, code_no, CASE WHEN event = 'field_set' AND field = 'amount' THEN round(amount * 10000)::bigint END, CASE WHEN event <> 'stage_entered' AND NOT (event = 'field_set' AND field = 'amount') THEN party_no END);
+    SELECT CASE WHEN event = 'field_set' AND field = 'amount' THEN round(amount * 10000)::bigint
+                ELSE coalesce(value, code_no, CASE WHEN event <> 'stage_entered' THEN party_no END) END;
 END;
-COMMENT ON FUNCTION _event_value(text, text, bigint, bigint, bigint, numeric) IS 'The value of an event''s mark: what it says itself, else its code, its amount in ten-thousandths, its party.';
+COMMENT ON FUNCTION _event_value(text, text, bigint, bigint, bigint, numeric) IS 'The value of an event''s mark: of an amount that is set, the amount in ten-thousandths; else what it says itself, its code, its party.';
 
 CREATE FUNCTION _take_in_events(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning' SET join_collapse_limit = 1
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning' SET join_collapse_limit = 1
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -630,7 +640,7 @@ BEGIN
     -- What is there, in one look: a load may be large, and is read from disk. Keys are told apart by their hashes, which are small.
     SELECT count(*), coalesce(bool_or(i.party <> btrim(i.party) OR i.actor <> btrim(i.actor) OR i.party = '' OR i.actor = '' OR i.currency = '' OR i.corrects = ''), false),
            coalesce(bool_or(_unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
-                                              i.currency, i.corrects) IS NOT NULL), false),
+                                              i.currency, i.corrects, i.value) IS NOT NULL), false),
            count(i.source_key) > count(DISTINCT hashtextextended(i.source_key, 0)), coalesce(bool_or(i.corrects IS NOT NULL), false)
     INTO read, untidy, unreadable, repeated, corrections
     FROM pg_temp.revacct_incoming_event AS i;
@@ -653,13 +663,13 @@ BEGIN
         WITH bad AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
             WHERE _unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
-                                    i.currency, i.corrects) IS NOT NULL
+                                    i.currency, i.corrects, i.value) IS NOT NULL
             RETURNING i.*
         )
         INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
         SELECT source_no, 'event', u.source_key,
                _unreadable_event(u.subject_kind, u.subject_key, u.source_key, u.occurred_at, u.event, u.lifecycle, u.stage, u.field, u.code, u.code_list, u.party, u.actor, u.amount,
-                                 u.currency, u.corrects),
+                                 u.currency, u.corrects, u.value),
                to_jsonb(u), recorded_at
         FROM bad AS u;
         GET DIAGNOSTICS dropped = ROW_COUNT;
@@ -736,18 +746,18 @@ BEGIN
         WITH recorded AS MATERIALIZED (
             SELECT i.ctid AS row_id, e.*
             FROM pg_temp.revacct_incoming_event AS i
-                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
+                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
                                      FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.source_key OFFSET 0) AS e
             WHERE few
             UNION ALL
-            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
+            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
             FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.source_key
             WHERE NOT few
         ), gone AS (
             DELETE FROM pg_temp.revacct_incoming_event AS i
             USING recorded AS e
             WHERE i.ctid = e.row_id
-            RETURNING i AS row, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.actor_no, e.program, e.corrects, e.details
+            RETURNING i AS row, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
         ), other AS (
             INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
             SELECT source_no, 'event', (g.row).source_key, 'it is on record otherwise: correct it by an event with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
@@ -759,9 +769,9 @@ BEGIN
                         AND m.stage = CASE WHEN (g.row).event = 'stage_entered' THEN (g.row).stage ELSE '' END AND m.field = coalesce((g.row).field, '')
                         AND m.code_list = coalesce((g.row).code_list, '') AND m.code = coalesce((g.row).code, '') AND m.currency = coalesce((g.row).currency, '')
                  LEFT JOIN revacct_data.subject AS s ON s.subject_key = (g.row).subject_key AND s.kind = (g.row).subject_kind AND s.source_no = source_no
-            WHERE (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency, a.party_no, (g.row).program, (g.row).corrects, (g.row).details,
+            WHERE (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency, m.code_no, p.party_no, a.party_no, (g.row).program, (g.row).corrects, (g.row).details,
                    _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
-                  IS DISTINCT FROM (g.subject_id, g.mark, g.occurred_at, g.seq, g.amount, g.currency, g.actor_no, g.program, g.corrects, g.details, g.value)
+                  IS DISTINCT FROM (g.subject_id, g.mark, g.occurred_at, g.seq, g.amount, g.currency, g.code_no, g.party_no, g.actor_no, g.program, g.corrects, g.details, g.value)
               -- what its correction says is known, too: the source has been mended as well
               AND NOT EXISTS (SELECT
                               FROM revacct_data.correction AS c JOIN revacct_data.event AS e ON e.source_no = c.source_no AND e.source_key = c.corrected_by
@@ -808,9 +818,9 @@ BEGIN
     FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
         PERFORM _make_partition(year);
     END LOOP;
-    INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, actor_no, amount, currency, program, corrects, details)
+    INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, code_no, party_no, actor_no, amount, currency, program, corrects, details)
     SELECT s.subject_id, i.occurred_at, recorded_at, load_id, _event_value(i.event, i.field, i.value, m.code_no, p.party_no, i.amount),
-           i.seq, m.mark, source_no, i.source_key, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
+           i.seq, m.mark, source_no, i.source_key, m.code_no, p.party_no, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
     FROM pg_temp.revacct_incoming_event AS i
          LEFT JOIN revacct_data.party AS p ON p.party = i.party
          LEFT JOIN revacct_data.party AS a ON a.party = i.actor
@@ -857,7 +867,7 @@ COMMENT ON FUNCTION _unreadable_link(text, text, text, text, text, text, text, t
 CREATE FUNCTION _take_in_links(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -910,36 +920,46 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp.revacct_link;
     CREATE TEMPORARY TABLE revacct_link AS
     SELECT f.subject_id AS from_subject, t.subject_id AS to_subject, i.role, tstzrange(nullif(i.valid_from, '-infinity'), nullif(i.valid_until, 'infinity')) AS valid, i.share::numeric(9, 6) AS share,
-           i.source_key, to_jsonb(i) AS content
+           i.source_key, to_jsonb(i) AS content, false AS is_said
     FROM pg_temp.revacct_incoming_link AS i
          JOIN revacct_data.source AS fs ON fs.source = i.from_source JOIN revacct_data.subject AS f ON f.subject_key = i.from_key AND f.kind = i.from_kind AND f.source_no = fs.source_no
          JOIN revacct_data.source AS ts ON ts.source = i.to_source JOIN revacct_data.subject AS t ON t.subject_key = i.to_key AND t.kind = i.to_kind AND t.source_no = ts.source_no;
     IF read > 1000 THEN
         ANALYZE pg_temp.revacct_link;
     END IF;
-    -- the same as it is on record, by this source or another, or as another row says
+    -- the same as it is on record
     DELETE FROM pg_temp.revacct_link AS i
     USING revacct_data.subject_link AS l
-    WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND upper_inf(l.recorded) AND l.valid = i.valid
-      AND (l.share IS NOT DISTINCT FROM i.share OR l.source_no <> source_no);
-    DELETE FROM pg_temp.revacct_link AS i
-    USING (SELECT l.ctid AS row_id, row_number() OVER (PARTITION BY l.from_subject, l.to_subject, l.role, l.valid, l.share ORDER BY l.source_key COLLATE "C") AS no FROM pg_temp.revacct_link AS l) AS n
-    WHERE i.ctid = n.row_id AND n.no > 1;
-    -- against another that stays on record, or another row of this load: nothing is changed by it, what it said before stays
-    WITH clash AS (
-        SELECT i.ctid AS row_id FROM pg_temp.revacct_link AS i
-        WHERE EXISTS (SELECT FROM revacct_data.subject_link AS l
-                      WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid && i.valid AND upper_inf(l.recorded)
-                        AND NOT (l.source_no = source_no AND l.source_key = i.source_key))
-           OR EXISTS (SELECT FROM pg_temp.revacct_link AS o
-                      WHERE o.from_subject = i.from_subject AND o.to_subject = i.to_subject AND o.role = i.role AND o.valid && i.valid AND o.source_key COLLATE "C" < i.source_key)
-    ), gone AS (
-        DELETE FROM pg_temp.revacct_link AS i USING clash WHERE i.ctid = clash.row_id RETURNING i.*
-    )
-    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
-    SELECT source_no, 'link', g.source_key, 'another link between the two is on record for a part of its time', g.content, recorded_at FROM gone AS g;
-    GET DIAGNOSTICS dropped = ROW_COUNT;
-    rejected := rejected + dropped;
+    WHERE l.source_no = source_no AND l.source_key = i.source_key AND upper_inf(l.recorded)
+      AND (l.from_subject, l.to_subject, l.role, l.valid) = (i.from_subject, i.to_subject, i.role, i.valid) AND l.share IS NOT DISTINCT FROM i.share;
+    -- What the rows that are left said before ends with this load, and is in nobody's way. A row that another one speaks for already, of this load or on record, adds nothing, but ends
+    -- what it said. One that clashes with what stays on record, or with another row, changes nothing: so what it said before stays, and may clash with others in turn.
+    LOOP
+        UPDATE pg_temp.revacct_link AS i
+        SET is_said = EXISTS (SELECT FROM revacct_data.subject_link AS l
+                              WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid = i.valid AND upper_inf(l.recorded)
+                                AND (l.share IS NOT DISTINCT FROM i.share OR l.source_no <> source_no)
+                                AND NOT (l.source_no = source_no AND l.source_key IN (SELECT o.source_key FROM pg_temp.revacct_link AS o)))
+                   OR n.no > 1
+        FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.from_subject, o.to_subject, o.role, o.valid, o.share ORDER BY o.source_key COLLATE "C") AS no FROM pg_temp.revacct_link AS o) AS n
+        WHERE n.row_id = i.ctid;
+        WITH gone AS (
+            DELETE FROM pg_temp.revacct_link AS i
+            WHERE NOT i.is_said
+              AND (EXISTS (SELECT FROM revacct_data.subject_link AS l
+                           WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid && i.valid AND upper_inf(l.recorded)
+                             AND NOT (l.source_no = source_no AND l.source_key IN (SELECT o.source_key FROM pg_temp.revacct_link AS o)))
+                   OR EXISTS (SELECT FROM pg_temp.revacct_link AS o
+                              WHERE NOT o.is_said AND o.from_subject = i.from_subject AND o.to_subject = i.to_subject AND o.role = i.role AND o.valid && i.valid
+                                AND o.source_key COLLATE "C" < i.source_key))
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'link', g.source_key, 'another link between the two is on record for a part of its time', g.content, recorded_at FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
 
     -- said otherwise: the record of what was said before ends
     WITH ended AS (
@@ -951,7 +971,7 @@ BEGIN
     SELECT both_ends.subject_id FROM ended AS e, LATERAL (VALUES (e.from_subject), (e.to_subject)) AS both_ends (subject_id) WHERE e.role = 'same_as';
     WITH added AS (
         INSERT INTO revacct_data.subject_link (from_subject, to_subject, role, valid, share, recorded, source_no, source_key)
-        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key FROM pg_temp.revacct_link AS i
+        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key FROM pg_temp.revacct_link AS i WHERE NOT i.is_said
         RETURNING *
     ), to_refold AS (
         INSERT INTO revacct_data.pending_subject (subject_id)
@@ -986,7 +1006,7 @@ COMMENT ON FUNCTION _unreadable_money(text, text, text, text, text, date, date, 
 CREATE FUNCTION _take_in_money(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -1094,7 +1114,7 @@ COMMENT ON FUNCTION _unreadable_commitment(text, text, text, text, text, text, n
 CREATE FUNCTION _take_in_commitments(source_no smallint, recorded_at timestamptz, load_id bigint)
 RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET client_min_messages = 'warning'
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -590,7 +590,7 @@ BEGIN
             RAISE EXCEPTION 'relation % does not exist', mapped.relation
                 USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', check_mapping.source), HINT = 'Make it again, or map the source anew.';
         END IF;
-        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass);
+        PERFORM _demand_own(mapped.relation::regclass), _check_mapping(mapped.fact, mapped.relation::regclass);
         has := ARRAY(SELECT c.name FROM _fact_columns(mapped.fact) AS c
                      WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = mapped.relation::regclass AND a.attname = c.name AND NOT a.attisdropped));
         -- all columns, those that are not there as NULL

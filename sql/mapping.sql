@@ -103,6 +103,34 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _mapped(text) IS 'The relations of a source. Runs with its owner''s rights: loaders have none on the tables.';
 
+CREATE FUNCTION _demand_own(relation regclass)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    foreign_view record;
+BEGIN
+    -- Whoever reads a view runs its functions: a view of somebody else's, or one beneath, would do as it likes with the reader's rights.
+    WITH RECURSIVE beneath (oid) AS (
+        SELECT relation::oid
+        UNION
+        SELECT d.refobjid
+        FROM beneath AS b JOIN pg_rewrite AS r ON r.ev_class = b.oid JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    )
+    SELECT c.oid::regclass AS name, o.rolname AS owner INTO foreign_view
+    FROM beneath AS b JOIN pg_class AS c ON c.oid = b.oid JOIN pg_roles AS o ON o.oid = c.relowner
+    WHERE c.relkind = 'v' AND o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+      AND ((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) OR NOT pg_has_role(current_user, o.oid, 'MEMBER'))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'view % belongs to role "%"', foreign_view.name, foreign_view.owner
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
+                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_view.owner);
+    END IF;
+END $$;
+COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read a view of somebody else''s with the rights of the current role: it may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
+
 CREATE FUNCTION load(source text)
 RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql
@@ -119,7 +147,7 @@ BEGIN
             RAISE EXCEPTION 'relation % does not exist', mapped.relation
                 USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', source), HINT = 'Make it again, or map the source anew.';
         END IF;
-        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact);
+        PERFORM _demand_own(mapped.relation::regclass), _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact);
         SELECT string_agg(quote_ident(c.name), ', ') INTO columns
         FROM _fact_columns(mapped.fact) AS c
         WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = mapped.relation::regclass AND a.attname = c.name AND NOT a.attisdropped);

@@ -39,13 +39,16 @@ COMMENT ON FUNCTION _code_numbers_shown_as(text, text, timestamptz, timestamptz)
 
 CREATE FUNCTION _judged(
     lifecycle text, model_at timestamptz, at_event boolean, known_at timestamptz, model_known_at timestamptz, segment text, lead_source text, owner text)
-RETURNS TABLE (valid_from timestamptz, definition lifecycle, subject_id bigint, entered_at timestamptz, journey journey)
+RETURNS TABLE (valid_from timestamptz, definition lifecycle, subject_id bigint, entered_on date, journey journey, time_zone text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    stage_marks constant int[] := ARRAY(SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = 'stage' AND (_key_names(g.key))[1] = _judged.lifecycle);
+    -- of stages that were ever agreed, as on record then
+    stage_marks constant int[] := ARRAY(SELECT g.number FROM revacct_data.numbering AS g
+                                        WHERE g.kind = 'stage' AND (_key_names(g.key))[1] = _judged.lifecycle
+                                          AND EXISTS (SELECT FROM revacct_data.validity AS i WHERE i.kind = g.kind AND i.key = g.key AND lower(i.recorded) <= coalesce(model_known_at, 'infinity')));
     segment_marks constant int[] := _field_marks('segment_set');
     source_marks constant int[] := _field_marks('lead_source_set');
     owner_marks constant int[] := _field_marks('assigned');
@@ -55,6 +58,7 @@ DECLARE
     one lifecycle;
     since timestamptz[];
     definitions lifecycle[];
+    zones text[];
     bound timestamptz;
 BEGIN
     IF at_event THEN
@@ -71,25 +75,29 @@ BEGIN
                                       WHERE l.lifecycle = _judged.lifecycle AND i.valid @> bound AND i.recorded @> coalesce(model_known_at, 'infinity'));
             since := since || bound;
             definitions := definitions || _lifecycle(_judged.lifecycle, bound, model_known_at);
+            zones := zones || _zone_of(_judged.lifecycle, bound, model_known_at);
         END LOOP;
         IF since IS NULL THEN
             PERFORM _not_in_force('lifecycle', object_key(_judged.lifecycle), _now());
         END IF;
     ELSE
         one := _lifecycle(_judged.lifecycle, model_at, model_known_at);
+        zones := ARRAY[_zone_of(_judged.lifecycle, coalesce(model_at, _now()), model_known_at)];
     END IF;
 
     RETURN QUERY
     WITH subject AS (
-        SELECT j.subject_id, _first_at(j.journey, stage_marks) AS entered_at, j.journey
+        SELECT j.subject_id, j.journey, CASE WHEN since IS NULL THEN 1 ELSE greatest(width_bucket(_first_at(j.journey, stage_marks), since), 1) END AS no
         FROM journeys(_judged.known_at) AS j
         WHERE (_judged.segment IS NULL OR _last_value(j.journey, segment_marks) = ANY (segment_numbers))
           AND (_judged.lead_source IS NULL OR _first_value(j.journey, source_marks) = ANY (source_numbers))
           AND (_judged.owner IS NULL OR _last_value(j.journey, owner_marks) = owner_number)
+          AND (since IS NULL OR _first_at(j.journey, stage_marks) IS NOT NULL)
+    ), judged AS (
+        SELECT s.*, CASE WHEN since IS NULL THEN one ELSE definitions[s.no] END AS definition FROM subject AS s
     )
-    SELECT since[greatest(v.no, 1)], CASE WHEN since IS NULL THEN one ELSE definitions[greatest(v.no, 1)] END, s.subject_id, s.entered_at, s.journey
-    FROM subject AS s, LATERAL (SELECT width_bucket(s.entered_at, since) AS no) AS v
-    WHERE s.entered_at IS NOT NULL;
+    SELECT since[j.no], j.definition, j.subject_id, (entered(j.journey, j.definition) AT TIME ZONE zones[j.no])::date, j.journey, zones[j.no]
+    FROM judged AS j WHERE entered(j.journey, j.definition) IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION _judged(text, timestamptz, boolean, timestamptz, timestamptz, text, text, text) IS
 'The journeys of the subjects that entered a lifecycle, each with the definition that judges it and since when that is in force. model_at: in force when, NULL: now; at_event: when the subject entered, the first for those before it. model_known_at: as on record when; NULL: now.';
@@ -140,7 +148,7 @@ BEGIN
     RETURN QUERY
     SELECT min(j.valid_from), j.definition, funnel_conversion(j.journey, j.definition, coalesce(funnel_of.as_of, funnel_of.known_at, statement_timestamp()))
     FROM _judged(funnel_of.lifecycle, moment, funnel_of.model_at = 'at event', funnel_of.known_at, CASE WHEN funnel_of.model_at <> 'current' THEN funnel_of.known_at END, funnel_of.segment, funnel_of.lead_source, funnel_of.owner) AS j
-    WHERE funnel_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(funnel_of.lifecycle))::date <@ funnel_of.period
+    WHERE funnel_of.period IS NULL OR j.entered_on <@ funnel_of.period
     GROUP BY j.definition ORDER BY 1;
 END $$;
 COMMENT ON FUNCTION funnel_of(text, timestamptz, timestamptz, text, daterange, text, text, text) IS
@@ -162,7 +170,7 @@ BEGIN
     RETURN QUERY
     SELECT min(j.valid_from), j.definition, stage_velocity(j.journey, j.definition, coalesce(velocity_of.as_of, velocity_of.known_at, statement_timestamp()))
     FROM _judged(velocity_of.lifecycle, moment, velocity_of.model_at = 'at event', velocity_of.known_at, CASE WHEN velocity_of.model_at <> 'current' THEN velocity_of.known_at END, velocity_of.segment, velocity_of.lead_source, velocity_of.owner) AS j
-    WHERE velocity_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(velocity_of.lifecycle))::date <@ velocity_of.period
+    WHERE velocity_of.period IS NULL OR j.entered_on <@ velocity_of.period
     GROUP BY j.definition ORDER BY 1;
 END $$;
 COMMENT ON FUNCTION velocity_of(text, timestamptz, timestamptz, text, daterange, text, text, text) IS
@@ -192,21 +200,20 @@ BEGIN
     SELECT agreed, sla_breach(j.journey, agreed, coalesce(breaches_of.as_of, breaches_of.known_at, statement_timestamp()))
     FROM _judged(process, moment, breaches_of.model_at = 'at event', breaches_of.known_at, CASE WHEN breaches_of.model_at <> 'current' THEN breaches_of.known_at END,
                  breaches_of.segment, breaches_of.lead_source, breaches_of.owner) AS j
-    WHERE breaches_of.period IS NULL OR (j.entered_at AT TIME ZONE _zone_of(process))::date <@ breaches_of.period;
+    WHERE breaches_of.period IS NULL OR j.entered_on <@ breaches_of.period;
 END $$;
 COMMENT ON FUNCTION breaches_of(text, timestamptz, timestamptz, text, daterange, text, text, text) IS
 'Whether an agreed time was kept, from the ledger. policy: an SLA of a lifecycle. model_at: at event judges every clock by the version in force when it mattered; current and a time judge all by one. Other arguments and errors: as funnel_of(). For those who see all.';
 
-CREATE FUNCTION _zone_of(lifecycle text)
+CREATE FUNCTION _zone_of(lifecycle text, model_at timestamptz, known_at timestamptz)
 RETURNS text
 LANGUAGE SQL STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
     SELECT l.time_zone FROM revacct_data.lifecycle AS l JOIN revacct_data.validity AS i USING (version_id)
-    WHERE l.lifecycle = _zone_of.lifecycle AND pg_catalog.upper_inf(i.recorded)
-    ORDER BY i.valid @> revacct._now() DESC, pg_catalog.lower(i.valid) DESC LIMIT 1;
+    WHERE l.lifecycle = _zone_of.lifecycle AND i.valid @> model_at AND i.recorded @> coalesce(known_at, 'infinity');
 END;
-COMMENT ON FUNCTION _zone_of(text) IS 'The time zone in which the periods of a lifecycle are counted: that of the version in force, or of the last.';
+COMMENT ON FUNCTION _zone_of(text, timestamptz, timestamptz) IS 'The time zone in which the periods of a lifecycle are counted: in force at model_at, as on record at known_at (NULL: now).';
 
 -- Metrics
 
@@ -222,7 +229,6 @@ AS $$
 DECLARE
     at constant timestamptz := coalesce(model_at, _now());
     m revacct_data.metric;
-    zone text;
 BEGIN
     SELECT d.* INTO m
     FROM revacct_data.metric AS d JOIN revacct_data.validity AS i USING (version_id)
@@ -236,24 +242,23 @@ BEGIN
                   HINT = 'Define its lifecycle, at_stage, to_stage and basis.';
     END IF;
     SELECT v.version_no INTO metric_version FROM revacct_data.version AS v WHERE v.version_id = m.version_id;
-    zone := coalesce(_zone_of(m.lifecycle), 'UTC');
 
     WITH judged AS MATERIALIZED (
-        SELECT j.definition, j.subject_id, j.journey
+        SELECT j.definition, j.subject_id, j.journey, j.time_zone
         FROM _judged(m.lifecycle, _metric_value.model_at, _metric_value.at_event, _metric_value.known_at, _metric_value.model_known_at, _metric_value.segment, _metric_value.lead_source, _metric_value.owner) AS j
     ), attempt AS (
-        SELECT a.subject_id, a.attempt_no, a.outcome, a.ended_at,
+        SELECT a.subject_id, a.attempt_no, a.outcome, a.ended_at, a.time_zone,
                bool_or(a.stage = m.at_stage) AS was_there, bool_or(a.stage = m.to_stage) AS came_there,
                -- who passed a stage unseen entered it when seen beyond it
                coalesce(min(a.entered_at) FILTER (WHERE a.stage = m.at_stage), min(a.entered_at) FILTER (WHERE a.stage_no > a.at_no)) AS entered_at,
                min(a.entered_at) FILTER (WHERE a.stage = m.to_stage) AS came_at
-        FROM (SELECT j.subject_id, f.*, min(f.stage_no) FILTER (WHERE f.stage = m.at_stage) OVER (PARTITION BY j.subject_id, f.attempt_no) AS at_no
+        FROM (SELECT j.subject_id, j.time_zone, f.*, min(f.stage_no) FILTER (WHERE f.stage = m.at_stage) OVER (PARTITION BY j.subject_id, f.attempt_no) AS at_no
               FROM judged AS j, funnel_attempts(j.journey, j.definition, _metric_value.as_of) AS f
               -- a period that is over stays as it was, whatever attempt counts later
               WHERE f.counted OR m.basis = 'event') AS a
-        GROUP BY a.subject_id, a.attempt_no, a.outcome, a.ended_at
+        GROUP BY a.subject_id, a.attempt_no, a.outcome, a.ended_at, a.time_zone
     ), counted AS (
-        SELECT CASE WHEN m.basis = 'cohort' THEN (a.entered_at AT TIME ZONE zone)::date ELSE (a.ended_at AT TIME ZONE zone)::date END AS day,
+        SELECT CASE WHEN m.basis = 'cohort' THEN (a.entered_at AT TIME ZONE a.time_zone)::date ELSE (a.ended_at AT TIME ZONE a.time_zone)::date END AS day,
                CASE WHEN m.basis = 'cohort' THEN a.came_there AND (m.time_window IS NULL OR a.came_at <= a.entered_at + m.time_window)
                     ELSE a.came_there AND a.outcome = 'won' END AS is_hit,
                m.basis = 'cohort' AND a.outcome = 'in_progress' AND NOT a.came_there
@@ -305,7 +310,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     moment constant timestamptz := coalesce(as_of, known_at, statement_timestamp());
-    process text;
+    processes text[];
     piece record;
     now_is record;
     last_value numeric;
@@ -326,15 +331,15 @@ BEGIN
     RETURN NEXT;
     last_value := value;
     last_prints := concat_ws(' ', now_is.metric_version, now_is.definition_fingerprint);
-    process := (SELECT d.lifecycle FROM revacct_data.metric AS d JOIN revacct_data.validity AS i USING (version_id)
-                WHERE d.metric = metric AND i.valid @> model_a AND upper_inf(i.recorded));
+    processes := ARRAY(SELECT DISTINCT d.lifecycle FROM revacct_data.metric AS d JOIN revacct_data.validity AS i USING (version_id)
+                       WHERE d.metric = metric AND i.valid && tstzrange(least(model_a, model_b), greatest(model_a, model_b), '[]') AND upper_inf(i.recorded));
     -- one change after the other, in the order of their times, as they lie between the two
     FOR piece IN
         SELECT lower(i.valid) AS at, string_agg(DISTINCT c.rationale, '; ') AS rationale, max(c.change_id) AS change_no
         FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) JOIN revacct_data.change AS c USING (change_id)
         WHERE upper_inf(i.recorded)
-          AND ((i.kind IN ('lifecycle', 'stage') AND (_key_names(i.key))[1] = process) OR (i.kind = 'metric' AND i.key = object_key(metric))
-               OR (i.kind = 'calendar' AND i.key IN (SELECT object_key(l.calendar) FROM revacct_data.lifecycle AS l WHERE l.lifecycle = process)))
+          AND ((i.kind IN ('lifecycle', 'stage') AND (_key_names(i.key))[1] = ANY (processes)) OR (i.kind = 'metric' AND i.key = object_key(metric))
+               OR (i.kind = 'calendar' AND i.key IN (SELECT object_key(l.calendar) FROM revacct_data.lifecycle AS l WHERE l.lifecycle = ANY (processes))))
           AND lower(i.valid) > least(model_a, model_b) AND lower(i.valid) <= greatest(model_a, model_b)
         GROUP BY lower(i.valid)
         ORDER BY CASE WHEN later THEN lower(i.valid) END, lower(i.valid) DESC
@@ -455,6 +460,10 @@ BEGIN
     INTO figure
     FROM _metric_value(metric, period, segment, lead_source, owner, coalesce(as_of, horizon), horizon, horizon, false, horizon) AS m;
     SELECT d.min_n INTO minimum FROM revacct_data.metric AS d JOIN revacct_data.version AS v USING (version_id) WHERE d.metric = metric AND v.version_no = figure.metric_version;
+    -- a group too small to be open to everybody is not published either
+    IF num_nonnulls(segment, lead_source, owner) > 0 THEN
+        minimum := greatest(minimum, (SELECT coalesce(max(r.minimum_group), 5) FROM revacct_data.report_setting AS r));
+    END IF;
     IF figure.n < minimum THEN
         RAISE EXCEPTION 'metric "%" is not shown for so few', metric
             USING ERRCODE = 'check_violation', DETAIL = format('There are %s; it takes %s.', figure.n, minimum);

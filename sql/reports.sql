@@ -1,5 +1,5 @@
 --
--- reports.sql: what BI tools and people read: plain columns, by the rules of docs/reports.md.
+-- reports.sql: what BI tools and people read: plain columns, as docs/facts.md says.
 --
 -- Nothing is computed here: the kernel's summaries of the packs are merged for each group and read as rows. What a refresh
 -- makes anew are the groups in which something happened, those with a clock that has come due, and those that are older than
@@ -394,20 +394,20 @@ BEGIN
         FROM sized AS s
         WINDOW month AS (PARTITION BY s.lifecycle, s.period_start, s.currency)
     ), shown AS (
-        SELECT CASE WHEN r.has_small THEN 'analyst' ELSE 'all' END AS audience, r.lifecycle, r.period_start, r.currency, r.segment, r.lead_source, r.owner, r.cells, r.subjects
+        SELECT CASE WHEN r.has_small THEN 'analyst' ELSE 'all' END AS audience, false AS is_combined, r.lifecycle, r.period_start, r.currency, r.segment, r.lead_source, r.owner, r.cells, r.subjects
         FROM ranked AS r
         UNION ALL
-        SELECT 'reader', r.lifecycle, r.period_start, r.currency, r.segment, r.lead_source, r.owner, r.cells, r.subjects
+        SELECT 'reader', false, r.lifecycle, r.period_start, r.currency, r.segment, r.lead_source, r.owner, r.cells, r.subjects
         FROM ranked AS r WHERE r.has_small AND NOT r.is_hidden
         UNION ALL
-        SELECT 'reader', r.lifecycle, r.period_start, r.currency, '(small groups)', '(small groups)', '(small groups)', array_agg(c.cell_id ORDER BY c.cell_id),
+        SELECT 'reader', true, r.lifecycle, r.period_start, r.currency, '(small groups)', '(small groups)', '(small groups)', array_agg(c.cell_id ORDER BY c.cell_id),
                -- a group has several cells where codes were merged
                sum(CASE WHEN c.no = 1 THEN r.subjects ELSE 0 END)::bigint
         FROM ranked AS r, unnest(r.cells) WITH ORDINALITY AS c (cell_id, no)
         WHERE r.has_small AND r.is_hidden AND r.month_subjects >= least_subjects
         GROUP BY r.lifecycle, r.period_start, r.currency
     )
-    SELECT md5(jsonb_build_array(s.audience, s.lifecycle, s.period_start, s.segment, s.lead_source, s.owner, s.currency)::text)::uuid,
+    SELECT md5(jsonb_build_array(s.audience, s.is_combined, s.lifecycle, s.period_start, s.segment, s.lead_source, s.owner, s.currency)::text)::uuid,
            s.audience, s.lifecycle, s.period_start, s.segment, s.lead_source, s.owner, s.currency, s.subjects, s.cells
     FROM shown AS s;
 END $$;
@@ -504,7 +504,9 @@ BEGIN
         (group_id, stage_no, stage, category, entered, observed, imputed, converted, lost, no_decision, recycled, churned, in_progress, expired, conversion_rate, rate_low, rate_high,
          decided_rate, timed_count, mean_days_to_convert, amount_entered, amount_converted, amount_lost)
     SELECT g.group_id, s.stage_no, s.stage, s.category, s.entered, s.observed, s.imputed, s.converted, s.lost, s.no_decision, s.recycled, s.churned, s.in_progress, s.expired,
-           s.conversion_rate, s.rate_low, s.rate_high, s.decided_rate, s.timed_count, s.mean_days_to_convert, s.amount_entered, s.amount_converted, s.amount_lost
+           s.conversion_rate, s.rate_low, s.rate_high, s.decided_rate, s.timed_count, s.mean_days_to_convert,
+           -- a sum that has no room is unknown, rather than in the way of all others
+           CASE WHEN abs(s.amount_entered) < 1e15 THEN s.amount_entered END, CASE WHEN abs(s.amount_converted) < 1e15 THEN s.amount_converted END, CASE WHEN abs(s.amount_lost) < 1e15 THEN s.amount_lost END
     FROM (SELECT m.group_id, rollup(f.funnel) AS funnel FROM pg_temp.revacct_member AS m JOIN revacct_data.cell_figure AS f USING (cell_id) GROUP BY m.group_id) AS g, stages(g.funnel) AS s;
     GET DIAGNOSTICS written = ROW_COUNT;
     INSERT INTO revacct_data.velocity_figure
@@ -700,13 +702,12 @@ CREATE VIEW event_log WITH (security_barrier) AS
     SELECT s.source, u.kind AS subject_kind, u.subject_key, e.occurred_at, e.recorded_at,
            CASE g.kind WHEN 'stage' THEN 'stage_entered' WHEN 'event' THEN (revacct._key_names(g.key))[1] ELSE 'retracted' END AS event,
            CASE WHEN g.kind = 'stage' THEN (revacct._key_names(g.key))[1] END AS lifecycle, CASE WHEN g.kind = 'stage' THEN (revacct._key_names(g.key))[2] END AS stage,
-           CASE WHEN g.kind = 'stage' OR (revacct._key_names(g.key))[1] IN ('assigned', 'offered', 'amount_set') THEN NULL ELSE code.code END AS code,
-           CASE WHEN g.kind = 'event' AND (revacct._key_names(g.key))[1] IN ('assigned', 'offered') THEN party.party END AS party, actor.party AS actor,
+           code.code, party.party, actor.party AS actor,
            e.amount, e.currency, e.program, e.source_key, e.corrects, c.corrected_by, CASE WHEN c.corrected_by IS NULL THEN 1 ELSE 0 END AS counted_count
     FROM revacct_data.event AS e JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = e.source_no
          LEFT JOIN revacct_data.numbering AS g ON g.is_mark AND g.number = e.mark
-         LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.value
-         LEFT JOIN revacct_data.party AS party ON party.party_no = e.value
+         LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.code_no
+         LEFT JOIN revacct_data.party AS party ON party.party_no = e.party_no
          LEFT JOIN revacct_data.party AS actor ON actor.party_no = e.actor_no
          LEFT JOIN revacct_data.correction AS c ON c.source_no = e.source_no AND c.source_key = e.source_key
          LEFT JOIN revacct_data.identity AS i ON i.subject_id = e.subject_id
@@ -793,7 +794,7 @@ CREATE VIEW source_conflicts WITH (security_barrier) AS
                     ELSE CASE WHEN g.key = 'assigned' THEN party.party WHEN (revacct._key_names(g.key))[1] = 'amount_set' THEN e.amount || coalesce(' ' || e.currency, '')
                               ELSE coalesce(code.code, e.details ->> 'value') END END AS value
         FROM revacct_data.identity AS i JOIN revacct_data.event AS e USING (subject_id) JOIN revacct_data.numbering AS g ON g.is_mark AND g.number = e.mark
-             LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.value LEFT JOIN revacct_data.party AS party ON party.party_no = e.value
+             LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.code_no LEFT JOIN revacct_data.party AS party ON party.party_no = e.party_no
         WHERE (g.kind = 'stage' OR g.key = 'assigned' OR (revacct._key_names(g.key))[1] LIKE '%\_set')
           AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
     ), latest AS (
@@ -831,11 +832,11 @@ CREATE VIEW metric_catalog AS
     UNION ALL
     SELECT 'column', a.attname::text, c.relname::text, d.description,
            CASE WHEN a.attname ~ '_rate$|^rate_|^fraction' THEN 'share' WHEN a.attname ~ '_days' THEN 'days' WHEN a.attname ~ '_hours$' THEN 'hours' WHEN a.attname ~ '_seconds$' THEN 'seconds'
-                WHEN a.attname ~ '^amount' THEN 'currency' WHEN t.typname = 'int8' THEN 'count' END,
+                WHEN a.attname ~ '^amount' THEN 'currency' WHEN t.typname IN ('int8', 'int4') THEN 'count' END,
            CASE a.attname WHEN 'conversion_rate' THEN 'converted' WHEN 'breach_rate' THEN 'breached' WHEN 'decided_rate' THEN 'converted' END,
            CASE a.attname WHEN 'conversion_rate' THEN 'entered' WHEN 'breach_rate' THEN 'decided' WHEN 'decided_rate' THEN 'converted + lost + expired' END,
            NULL, NULL, NULL, NULL, NULL, NULL,
-           CASE WHEN t.typname IN ('int8', 'numeric') AND d.description !~* 'not to be summed' THEN 1 ELSE 0 END, NULL, NULL, NULL
+           CASE WHEN t.typname IN ('int8', 'int4', 'numeric') AND a.attname !~ '_no$' AND d.description !~* 'not to be summed' THEN 1 ELSE 0 END, NULL, NULL, NULL
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
          JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid JOIN pg_catalog.pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::regclass AND d.objsubid = a.attnum
     WHERE n.nspname = 'revacct' AND c.relkind = 'v' AND a.attnum > 0 AND c.relname IN ('funnel', 'stage_velocity', 'sla_results', 'sla_status');
@@ -852,7 +853,7 @@ COMMENT ON COLUMN metric_catalog.lifecycle IS 'The lifecycle it is about.';
 COMMENT ON COLUMN metric_catalog.at_stage IS 'The stage it starts from.';
 COMMENT ON COLUMN metric_catalog.to_stage IS 'The stage it goes to.';
 COMMENT ON COLUMN metric_catalog.better IS 'Which direction is good.';
-COMMENT ON COLUMN metric_catalog.minimum_count IS 'Below how many subjects it is not shown.';
+COMMENT ON COLUMN metric_catalog.minimum_count IS 'Below how many subjects it is not published.';
 COMMENT ON COLUMN metric_catalog.additive_count IS '1 when the column may be summed over groups.';
 COMMENT ON COLUMN metric_catalog.owners IS 'Who owns it.';
 COMMENT ON COLUMN metric_catalog.version_no IS 'Its version.';

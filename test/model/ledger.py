@@ -21,7 +21,7 @@ INFINITE = "infinity"                      # a time, either way
 NAN = "NaN"                                # an amount
 NULL_LAST = (1, 0)
 
-Event = namedtuple("Event", "source key subject at mark value seq amount currency actor program corrects details write")
+Event = namedtuple("Event", "source key subject at mark value seq amount currency code party actor program corrects details write")
 Correction = namedtuple("Correction", "by write")
 Counts = namedtuple("Counts", "read loaded known rejected")
 
@@ -141,17 +141,18 @@ class Ledger:
         mark = (None if kind == "retracted" else ("stage", g("lifecycle"), g("stage")) if kind == "stage_entered"
                 else ("event", "amount_set") + ((g("currency"),) if g("currency") else ()) if amount
                 else ("event", g("field") + "_set") if kind == "field_set" else ("event", kind))
+        code = ("code", g("code_list") or g("field") or ("disposition" if kind == "disposition_set" else kind), g("code")) if g("code") else None
         value = None
-        if g("value") is not None:
-            value = g("value")
-        elif g("code"):
-            value = ("code", g("code_list") or g("field") or ("disposition" if kind == "disposition_set" else kind), g("code"))
-        elif amount:
+        if amount:
             value = None if g("amount") is None else int((Decimal(g("amount")) * 10000).quantize(Decimal(1), ROUND_HALF_UP))
+        elif g("value") is not None:
+            value = g("value")
+        elif code:
+            value = code
         elif g("party") and kind != "stage_entered":
             value = ("party", g("party"))
         return Event(source, g("source_key"), (source, g("subject_kind"), g("subject_key")), g("occurred_at"), mark, value, g("seq"),
-                     round2(g("amount")), g("currency"), g("actor"), g("program"), g("corrects"), g("details"), self.write)
+                     round2(g("amount")), g("currency"), code, g("party"), g("actor"), g("program"), g("corrects"), g("details"), self.write)
 
     def load_events(self, source, rows):
         self.write += 1
@@ -243,39 +244,44 @@ class Ledger:
             self.subjects.update(ends)
             share = None if r.get("share") is None else Decimal(r["share"])
             link = Link(source, r["source_key"], ends, r["role"], r.get("valid_from"), r.get("valid_until"), share, self.write)
-            if any(x.until is None and (x.ends, x.role, x.lower, x.upper) == (ends, link.role, link.lower, link.upper)
-                   and (x.share == share or x.source != source) for x in self.links):
+            mine = [x for x in self.links if x.until is None and (x.source, x.key) == (source, link.key)]
+            if any((x.ends, x.role, x.lower, x.upper, x.share) == (link.ends, link.role, link.lower, link.upper, link.share) for x in mine):
                 known += 1
             else:
                 new.append((given, link))
-        # what another row says already, by the order of keys
         new.sort(key=lambda n: n[1].key.encode())
-        said, left = set(), []
-        for given, link in new:
-            content = (link.ends, link.role, link.lower, link.upper, link.share)
-            if content in said:
-                known += 1
-            else:
-                said.add(content)
-                left.append((given, link))
 
         def meet(x, y):
             return ((x.ends, x.role) == (y.ends, y.role) and (x.upper is None or y.lower is None or y.lower < x.upper)
                     and (y.upper is None or x.lower is None or x.lower < y.upper))
 
-        taken = []
-        for n, (given, link) in enumerate(left):
-            if (any(x.until is None and (x.source, x.key) != (source, link.key) and meet(x, link) for x in self.links)
-                    or any(meet(o, link) for _, o in left[:n])):
+        while True:
+            keys = {link.key for _, link in new}
+            stays = [x for x in self.links if x.until is None and not (x.source == source and x.key in keys)]
+            said, speaks, seen = set(), [], set()
+            for given, link in new:
+                content = (link.ends, link.role, link.lower, link.upper, link.share)
+                if content in seen or any((x.ends, x.role, x.lower, x.upper) == content[:4] and (x.share == link.share or x.source != source) for x in stays):
+                    said.add(link.key)
+                seen.add(content)
+            bad = [n for n in new if n[1].key not in said
+                   and (any(meet(x, n[1]) for x in stays)
+                        or any(o.key not in said and o.key.encode() < n[1].key.encode() and meet(o, n[1]) for _, o in new))]
+            if not bad:
+                break
+            for given, link in bad:
                 self.set_aside(source, "link", given, "overlaps")
-            else:
-                taken.append(link)
-        for link in taken:
+            new = [n for n in new if n not in bad]
+        for _, link in new:
             for x in self.links:
                 if x.until is None and (x.source, x.key) == (source, link.key):
                     x.until = self.write
-            self.links.append(link)
-            loaded += 1
+        for _, link in new:
+            if link.key in said:
+                known += 1
+            else:
+                self.links.append(link)
+                loaded += 1
         return Counts(len(rows), loaded, known, len(rows) - loaded - known)
 
     def takes_link(self, source, row):
