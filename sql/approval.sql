@@ -206,9 +206,9 @@ RETURNS text
 LANGUAGE SQL STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 BEGIN ATOMIC
-    -- with the times it had: without them, it would be in force from its approval on
-    SELECT c.change_id || coalesce(pg_catalog.format(', %L', c.effective_at), '')
-           || coalesce(pg_catalog.format(CASE WHEN c.effective_at IS NULL THEN ', effective_until => %L' ELSE ', %L' END, c.effective_until), '')
+    -- with the times it was given: without them, it would be in force from its approval on
+    SELECT c.change_id || CASE WHEN c.retroactive OR c.effective_at > pg_catalog.clock_timestamp() THEN pg_catalog.format(', %L', c.effective_at) ELSE '' END
+           || CASE WHEN c.effective_until IS NOT NULL THEN pg_catalog.format(', effective_until => %L', c.effective_until) ELSE '' END
            || CASE WHEN c.retroactive THEN ', retroactive => true' ELSE '' END
     FROM revacct_data.change AS c WHERE c.change_id = _once_more.change;
 END;
