@@ -296,6 +296,6 @@ tap.eq([r['note'] for r in db.rows("select * from draft_zendesk_slas('hours', 's
        ['left out: it is in business hours, and no schedule is landed'], 'no schedule, no business hours')
 db.run('select withdraw_change() \\gset')
 tap.eq(db.sqlstate("select draft_change('x'); select * from draft_zendesk_slas('none')"), '42P01', 'without SLA policies it is an error')
-tap.eq([db.value('select _zendesk_time_zone(%s) as z' % literal(z)) for z in ('Pacific Time (US & Canada)', 'London', 'Buenos Aires', 'Europe/Rome', 'UTC', 'Mars', 'Osaka', '%')],
-       ['America/Los_Angeles', 'Europe/London', 'America/Buenos_Aires', 'Europe/Rome', 'UTC', None, 'Asia/Tokyo', None], 'time zones as Zendesk calls them')
+tap.eq([db.value('select _zendesk_time_zone(%s) as z' % literal(z)) for z in ('Pacific Time (US & Canada)', 'London', 'Europe/Rome', 'UTC', 'Mars', 'Osaka', '%')],
+       ['America/Los_Angeles', 'Europe/London', 'Europe/Rome', 'UTC', None, 'Asia/Tokyo', None], 'time zones as Zendesk calls them')
 tap.done()
