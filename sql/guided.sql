@@ -575,7 +575,7 @@ COMMENT ON FUNCTION _agreed_keys(text) IS 'The keys of all stages or codes that 
 
 CREATE FUNCTION check_mapping(source text)
 RETURNS TABLE (problem text, row_count bigint, example text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, revacct, pg_temp SET timezone = 'UTC'
 AS $$
 #variable_conflict use_column

@@ -105,12 +105,16 @@ COMMENT ON FUNCTION _mapped(text) IS 'The relations of a source. Runs with its o
 
 CREATE FUNCTION _demand_own(relation regclass)
 RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
     foreign_view record;
 BEGIN
+    -- as it is now, until the end of the transaction
+    IF (SELECT c.relkind IN ('r', 'p', 'v') FROM pg_class AS c WHERE c.oid = relation) THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
+    END IF;
     -- Whoever reads a view runs its functions: a view of somebody else's, or one beneath, would do as it likes with the reader's rights.
     WITH RECURSIVE beneath (oid) AS (
         SELECT relation::oid
@@ -120,16 +124,20 @@ BEGIN
     )
     SELECT c.oid::regclass AS name, o.rolname AS owner INTO foreign_view
     FROM beneath AS b JOIN pg_class AS c ON c.oid = b.oid JOIN pg_roles AS o ON o.oid = c.relowner
-    WHERE c.relkind = 'v' AND o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+    -- policies of a table are read with it, and types of somebody's own are cast on the way in
+    WHERE (c.relkind = 'v' OR c.relrowsecurity
+           OR (c.oid = relation AND EXISTS (SELECT FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+                                            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typnamespace <> 'pg_catalog'::regnamespace)))
+      AND o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
       AND ((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) OR NOT pg_has_role(current_user, o.oid, 'MEMBER'))
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'view % belongs to role "%"', foreign_view.name, foreign_view.owner
+        RAISE EXCEPTION 'relation % belongs to role "%"', foreign_view.name, foreign_view.owner
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
                   HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_view.owner);
     END IF;
 END $$;
-COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read a view of somebody else''s with the rights of the current role: it may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
+COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read a view of somebody else''s with the rights of the current role, or a table with policies, or with types of its own: it may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
 
 CREATE FUNCTION load(source text)
 RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)

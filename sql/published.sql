@@ -258,7 +258,7 @@ BEGIN
               WHERE f.counted OR m.basis = 'event') AS a
         GROUP BY a.subject_id, a.attempt_no, a.outcome, a.ended_at, a.time_zone
     ), counted AS (
-        SELECT CASE WHEN m.basis = 'cohort' THEN (a.entered_at AT TIME ZONE a.time_zone)::date ELSE (a.ended_at AT TIME ZONE a.time_zone)::date END AS day,
+        SELECT a.subject_id, CASE WHEN m.basis = 'cohort' THEN (a.entered_at AT TIME ZONE a.time_zone)::date ELSE (a.ended_at AT TIME ZONE a.time_zone)::date END AS day,
                CASE WHEN m.basis = 'cohort' THEN a.came_there AND (m.time_window IS NULL OR a.came_at <= a.entered_at + m.time_window)
                     ELSE a.came_there AND a.outcome = 'won' END AS is_hit,
                m.basis = 'cohort' AND a.outcome = 'in_progress' AND NOT a.came_there
@@ -268,10 +268,9 @@ BEGIN
           AND (m.basis = 'cohort'
                OR a.outcome = ANY (CASE m.params ->> 'outcomes' WHEN 'narrow' THEN '{won, lost}'::text[] ELSE '{won, lost, no_decision}'::text[] END))
     )
-    SELECT count(*) FILTER (WHERE c.is_hit), count(*), count(*) FILTER (WHERE c.is_pending), (SELECT string_agg(DISTINCT fingerprint(j.definition), ' ') FROM judged AS j)
-    INTO numerator, denominator, pending, definition_fingerprint
+    SELECT count(*) FILTER (WHERE c.is_hit), count(*), count(DISTINCT c.subject_id), count(*) FILTER (WHERE c.is_pending), (SELECT string_agg(DISTINCT fingerprint(j.definition), ' ') FROM judged AS j)
+    INTO numerator, denominator, n, pending, definition_fingerprint
     FROM counted AS c WHERE _metric_value.period IS NULL OR c.day <@ _metric_value.period;
-    n := denominator;
     IF denominator > 0 THEN
         value := round(numerator::numeric / denominator, 6);
         SELECT round(w.low::numeric, 6), round(w.high::numeric, 6) INTO low, high FROM wilson(numerator, denominator) AS w;
@@ -298,7 +297,7 @@ BEGIN
                        CASE WHEN model_at <> 'current' THEN known_at END) AS m;
 END $$;
 COMMENT ON FUNCTION metric_value(text, daterange, text, text, text, timestamptz, timestamptz, text) IS
-'An agreed metric over a period, from its definition and the ledger. Of basis cohort: of the attempts that count for the lifecycle and entered at_stage in the period (those that passed it unseen, when they were seen beyond), the share that reached to_stage, within time_window if there is one; pending may still. Of basis event: of all attempts decided in the period that were at at_stage, the share won by entering to_stage; decided are won, lost and no_decision, or won and lost with the parameter {"outcomes": "narrow"}. value is numerator / denominator, NULL when there is nothing to divide by; low, high: Wilson limits, 95 %. period: days in the lifecycle''s time zone; NULL: all. Other arguments: as funnel_of(). For those who see all.
+'An agreed metric over a period, from its definition and the ledger. Of basis cohort: of the attempts that count for the lifecycle and entered at_stage in the period (those that passed it unseen, when they were seen beyond), the share that reached to_stage, within time_window if there is one; pending may still. Of basis event: of all attempts decided in the period that were at at_stage, the share won by entering to_stage; decided are won, lost and no_decision, or won and lost with the parameter {"outcomes": "narrow"}. value is numerator / denominator, NULL when there is nothing to divide by; n: how many subjects these are; low, high: Wilson limits, 95 %. period: days in the lifecycle''s time zone; NULL: all. Other arguments: as funnel_of(). For those who see all.
 Errors: undefined_object (42704), feature_not_supported (0A000), invalid_parameter_value (22023), insufficient_privilege (42501). Source: docs/facts.md.';
 
 CREATE FUNCTION restate(
@@ -409,7 +408,7 @@ COMMENT ON COLUMN revacct_data.published.owner IS 'The owner; NULL: all.';
 COMMENT ON COLUMN revacct_data.published.value IS 'What was published: numerator / denominator.';
 COMMENT ON COLUMN revacct_data.published.numerator IS 'What was counted.';
 COMMENT ON COLUMN revacct_data.published.denominator IS 'Over what.';
-COMMENT ON COLUMN revacct_data.published.n IS 'Of how many.';
+COMMENT ON COLUMN revacct_data.published.n IS 'Of how many subjects.';
 COMMENT ON COLUMN revacct_data.published.pending IS 'How many were not decided.';
 COMMENT ON COLUMN revacct_data.published.low IS 'The lower limit, 95 %.';
 COMMENT ON COLUMN revacct_data.published.high IS 'The upper limit, 95 %.';
@@ -555,7 +554,7 @@ COMMENT ON COLUMN published_figures.owner IS 'The owner; NULL: all.';
 COMMENT ON COLUMN published_figures.value IS 'What was published: numerator / denominator, 0 to 1; NULL when there is nothing to divide by. Not to be summed.';
 COMMENT ON COLUMN published_figures.numerator IS 'What was counted.';
 COMMENT ON COLUMN published_figures.denominator IS 'Over what.';
-COMMENT ON COLUMN published_figures.n IS 'Of how many.';
+COMMENT ON COLUMN published_figures.n IS 'Of how many subjects.';
 COMMENT ON COLUMN published_figures.pending IS 'How many were not decided.';
 COMMENT ON COLUMN published_figures.low IS 'The lower limit, 95 %. Not to be summed.';
 COMMENT ON COLUMN published_figures.high IS 'The upper limit, 95 %. Not to be summed.';

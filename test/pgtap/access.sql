@@ -29,7 +29,7 @@ END $$;
 CREATE FUNCTION pg_temp.no(why text) RETURNS bigint LANGUAGE SQL STABLE SECURITY DEFINER AS $$ SELECT max(change_id) FROM revacct_data.change WHERE rationale = $1 $$;
 
 BEGIN;
-SELECT plan(756);
+SELECT plan(764);
 -- The extension belongs to somebody who is no superuser; root is one, and was named to nothing.
 CREATE ROLE revacct_test_owner; CREATE ROLE revacct_test_root SUPERUSER; CREATE ROLE revacct_test_nobody; CREATE ROLE revacct_test_reader; CREATE ROLE revacct_test_analyst; CREATE ROLE revacct_test_steward;
 CREATE ROLE revacct_test_council; CREATE ROLE revacct_test_loader; CREATE ROLE revacct_test_other;
@@ -128,7 +128,8 @@ INSERT INTO may VALUES
     (124, $$ SELECT * FROM revacct.metric_value('none', NULL) $$,                                  '42501', '42501', '42704', '42704', '42704', '42501', '42501', '42704'),
     (125, $$ SELECT * FROM revacct.restate('none', NULL, now(), now()) $$,                         '42501', '42501', '42704', '42704', '42704', '42501', '42501', '42704'),
     (126, $$ SELECT revacct.publish('none', NULL) $$,                                              '42501', '42501', '42501', '42704', '42704', '42501', '42501', '42501'),
-    (127, $$ SELECT * FROM revacct.verify_published() $$,                                          '42501', '42501', 'ok',    'ok',    'ok',    '42501', '42501', 'ok');
+    (127, $$ SELECT * FROM revacct.verify_published() $$,                                          '42501', '42501', 'ok',    'ok',    'ok',    '42501', '42501', 'ok'),
+    (128, $$ SELECT * FROM revacct.check_mapping('crm') $$,                                         '42501', '42501', '42704', '42704', '42704', '42704', '42501', '42704');
 CREATE TEMP VIEW everybody AS
 SELECT may.n, may.what, w.m, w.who, w.expected
 FROM may, LATERAL (VALUES (1, 'nobody', nobody), (2, 'reader', reader), (3, 'analyst', analyst), (4, 'steward', steward), (5, 'council', council), (6, 'loader', loader), (7, 'owner', owner), (8, 'root', root)) AS w (m, who, expected);
