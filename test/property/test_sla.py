@@ -843,9 +843,11 @@ tap.ok(answers[q_backwards] == [["t"]], "many: backwards, byte-equal", answers[q
 curve, bad = survival.Curve(stays), []
 for p, g in zip((0.25, 0.5, 0.9), answers[q_quantiles][0]):
     want = curve.quantile(p)
-    if (g is None) != (want is None) or g is not None and abs(Fraction(g) - want) > want / 50:
+    # A bin is one per cent wide; who ended and who was censored in it is not in order, which shifts the curve by a step, and in
+    # its tail, where few are left, a step is some bins wide.
+    if (g is None) != (want is None) or g is not None and abs(Fraction(g) - want) > want / 25:
         bad.append("%r: %s, exact %s" % (p, g, want))
-tap.none(bad, "many: quantiles are Kaplan-Meier's, the untouched censored, to two per cent")
+tap.none(bad, "many: quantiles are Kaplan-Meier's, the untouched censored, to four per cent")
 
 # ---- promise_value -------------------------------------------------------------------------------------------------
 s = Session()
