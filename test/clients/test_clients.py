@@ -676,11 +676,11 @@ def everything(schema, view):
 def clean_up():
     people = [READER] + list(PEOPLE.values())
     psql("".join("DROP OWNED BY %s; DROP ROLE %s;\n" % (role, role) for role in people if psql("SELECT FROM pg_roles WHERE rolname = %s;" % literal(role))))
-    shutil.rmtree(FOLDER)
 
 
 PEOPLE = {who: "revacct_clients_%s_%d" % (who, os.getpid()) for who in ("steward", "council")}
 FOLDER = tempfile.mkdtemp(prefix="revacct-clients-")
+atexit.register(shutil.rmtree, FOLDER, True)
 
 
 def main():
