@@ -243,6 +243,15 @@ COMMENT ON COLUMN revacct_data.rejected.rejected_at IS 'When.';
 
 -- Sources
 
+CREATE FUNCTION _lock_registrations()
+RETURNS void
+LANGUAGE SQL
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT pg_advisory_xact_lock(727306, 0);
+END;
+COMMENT ON FUNCTION _lock_registrations() IS 'Lets one transaction at a time register sources, parties, names, years and the subjects of links: each before anything new is numbered, so that no two wait for each other.';
+
 CREATE FUNCTION _source_number(source text)
 RETURNS smallint
 LANGUAGE plpgsql SECURITY DEFINER
@@ -257,7 +266,7 @@ BEGIN
         IF coalesce(btrim(source), '') = '' OR source <> btrim(source) OR octet_length(source) > 200 THEN
             RAISE EXCEPTION 'a source has a name of 1 to 200 bytes, without blanks around it' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(quote_literal(source), 'NULL'));
         END IF;
-        PERFORM pg_advisory_xact_lock(727306, 0);
+        PERFORM _lock_registrations();
         LOCK TABLE revacct_data.source IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
         INSERT INTO revacct_data.source (source, source_no, priority, mapped_by, mapped_at)
         SELECT source, coalesce(max(s.source_no), 0) + 1, 100, session_user, clock_timestamp() FROM revacct_data.source AS s
@@ -338,7 +347,7 @@ SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM unnest(names) AS new (party) WHERE new.party <> '' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE p.party = new.party)) THEN
-        PERFORM pg_advisory_xact_lock(727306, 0);
+        PERFORM _lock_registrations();
         LOCK TABLE revacct_data.party IN SHARE ROW EXCLUSIVE MODE;  -- numbers follow each other
         INSERT INTO revacct_data.party (party, party_no, kind, label, registered_by, registered_at)
         SELECT new.party, (SELECT coalesce(max(p.party_no), 0) FROM revacct_data.party AS p) + row_number() OVER (ORDER BY new.party COLLATE "C"),
@@ -378,7 +387,7 @@ BEGIN
             USING ERRCODE = 'program_limit_exceeded', DETAIL = format('Among them are %s.', array_to_string(new_keys[1:5], ', ')),
                   HINT = format('More than %s at once mean that a column was mapped that holds something else. Leave the code of free text NULL, and put it into details.', most);
     ELSIF new_keys IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(727306, 0);
+        PERFORM _lock_registrations();
         PERFORM _lock_model();  -- numbers follow each other
         INSERT INTO revacct_data.numbering (kind, key, number)
         SELECT n.kind, n.key, (SELECT coalesce(max(g.number), 0) FROM revacct_data.numbering AS g WHERE g.is_mark = (n.kind <> 'code'))
@@ -400,7 +409,7 @@ DECLARE
     partition constant text := 'event_' || year;
 BEGIN
     IF to_regclass('revacct_data.' || partition) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(727306, 0);
+        PERFORM _lock_registrations();
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relname = partition AND c.relnamespace = 'revacct_data'::regnamespace) THEN
             -- Attached, not made as a partition: that would wait for all who read or write the ledger.
             EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
@@ -1221,7 +1230,7 @@ BEGIN
     END IF;
     moment := _begin_write(number, alone);
     IF fact = 'link' OR (alone AND EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source_no = number AND s.links IS NOT NULL)) THEN
-        PERFORM pg_advisory_xact_lock(727306, 0);
+        PERFORM _lock_registrations();
     END IF;
     IF NOT alone AND fact IN ('money', 'commitment') THEN
         PERFORM pg_advisory_xact_lock(727304, hashtext(fact || number));

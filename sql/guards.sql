@@ -202,7 +202,7 @@ GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regro
 -- What only the functions that govern call. They run as their owner.
 REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
     _my_draft(bigint), _draft_version(bigint, text, text, text, text),
-    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
+    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _lock_registrations(), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),

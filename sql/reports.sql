@@ -111,7 +111,7 @@ CREATE TABLE revacct_data.cell_sla_figure (
     breaches breach_summary NOT NULL,
     PRIMARY KEY (cell_id, policy)
 );
-COMMENT ON TABLE revacct_data.cell_sla_figure IS 'Derived: the summaries of each SLA and finest group, as of the last refresh.';
+COMMENT ON TABLE revacct_data.cell_sla_figure IS 'Derived: the summaries of each SLA and finest group, as of when its groups were made.';
 COMMENT ON COLUMN revacct_data.cell_sla_figure.cell_id IS 'The group.';
 COMMENT ON COLUMN revacct_data.cell_sla_figure.policy IS 'The SLA.';
 COMMENT ON COLUMN revacct_data.cell_sla_figure.breaches IS 'What became of its clocks.';
@@ -318,7 +318,7 @@ CREATE TABLE revacct_data.open_clock (
     policy_version text,
     as_of timestamptz
 );
-COMMENT ON TABLE revacct_data.open_clock IS 'Derived: the clocks that were open at the last refresh.';
+COMMENT ON TABLE revacct_data.open_clock IS 'Derived: the clocks that were open when their groups were made.';
 COMMENT ON COLUMN revacct_data.open_clock.policy IS 'The SLA.';
 COMMENT ON COLUMN revacct_data.open_clock.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN revacct_data.open_clock.cell_id IS 'Its group.';
@@ -672,7 +672,7 @@ CREATE VIEW sla_status WITH (security_barrier) AS
     SELECT k.policy, k.lifecycle, k.source, k.subject_kind, k.subject_key, k.period_start, k.period, k.segment, k.lead_source, k.owner, k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count, k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
     FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy)
     WHERE (SELECT revacct._viewer_sees_all(current_user)) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
-COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of the last refresh. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
+COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of a refresh (as_of); those that came due are breached as of the last. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
 COMMENT ON COLUMN sla_status.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_status.lifecycle IS 'The lifecycle.';
 COMMENT ON COLUMN sla_status.source IS 'The system that the subject is from.';

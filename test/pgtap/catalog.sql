@@ -50,7 +50,7 @@ SELECT bag_eq($$ SELECT DISTINCT proname::text FROM functions p WHERE coalesce(a
           'register_party', 'reject', 'request_override', 'retire', 'undraft', 'withdraw_change'], 'of what writes, PUBLIC executes these, each of which asks who is calling');
 SELECT bag_eq($$ SELECT proname::text FROM functions p WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') $$,
     ARRAY['grant_access', 'revoke_access', 'link_login', '_put_in_force', '_give_numbers', '_check_change', '_sign', '_lock_model', '_my_draft', '_draft_version', '_retire',
-          '_hold_horizon', '_begin_write', '_register_parties', '_number_names', '_make_partition', '_take_in_events', '_take_in_links', '_take_in_money', '_take_in_commitments', '_refuse_moves', '_moves', '_breaches', '_demand_taken',
+          '_hold_horizon', '_lock_registrations', '_begin_write', '_register_parties', '_number_names', '_make_partition', '_take_in_events', '_take_in_links', '_take_in_money', '_take_in_commitments', '_refuse_moves', '_moves', '_breaches', '_demand_taken',
           '_identities', '_fold', '_place', '_refresh_figures', '_group_cells', '_judged', '_metric_value'], 'and not these');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL
                    AND NOT coalesce(proconfig && '{"search_path=pg_catalog, revacct, pg_temp", "search_path=pg_catalog, pg_temp"}', false) $$,
