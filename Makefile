@@ -4,6 +4,7 @@
 #   make installcheck      regression and isolation tests, on the server that PGHOST and PGPORT speak of
 #   make demo              a throwaway server with data and numbers to look at; make demo-stop ends it
 #   make check-all         every test, on a throwaway server
+#   make check-versions    the same on PostgreSQL 17 and 18, and pg_upgrade to them, each in a Debian of its own
 
 PG_CONFIG ?= pg_config
 CLANG_FORMAT ?= clang-format-14
@@ -21,9 +22,9 @@ ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escal
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
 DATA_built = $(INSTALL_SQL)
 
-# `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install.
+# `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install: from each released version to this one.
 demo_data := $(DATA)
-override DATA :=
+override DATA := $(wildcard sql/upgrades/revacct--*.sql)
 
 # PostgreSQL's headers and calling convention are full of unused parameters and of int against size_t; every other warning
 # of -Wextra stands, and WERROR=1 makes it an error.
@@ -88,6 +89,9 @@ demo-stop:
 check-all:
 	@$(run) scripts/check-all
 
+check-versions:
+	@scripts/check-versions $(VERSIONS)
+
 check-sanitizers:
 	@$(run) scripts/check-sanitizers
 
@@ -100,4 +104,4 @@ format:
 check-format:
 	$(CLANG_FORMAT) --dry-run -Werror src/*.[ch]
 
-.PHONY: demo demo-stop check-all check-sanitizers bench format check-format
+.PHONY: demo demo-stop check-all check-versions check-sanitizers bench format check-format

@@ -40,7 +40,7 @@ missing_packages() {
 
 	[ -f "$(pg --sharedir)/extension/pgtap.control" ] || say "postgresql-$major-pgtap"
 	[ -x "$(dirname "$(pg --pgxs)")/../test/isolation/isolationtester" ] || say "postgresql-client-$major"
-	command -v clang-format-14 >/dev/null || say clang-format-14
+	[ -z "${CLANG_FORMAT-14}" ] || command -v clang-format-14 >/dev/null || say clang-format-14
 	command -v python3 >/dev/null || say python3
 	[ -f "$(pg --sharedir)/extension/pg_cron.control" ] || say "postgresql-$major-cron"
 	# The clients of test/clients.
@@ -141,7 +141,7 @@ private_installation() {
 	cp -rs "$share/." "$installation$share"
 	# An installed revacct must not be mistaken for this one.
 	rm -rf "$installation$lib"/revacct* "$installation$share"/extension/revacct*
-	ln -s "$bindir/pg_ctl" "$scratch/pg_ctl"
+	ln -sf "$bindir/pg_ctl" "$scratch/pg_ctl"
 }
 
 # build_and_install TREE [make variable...]
@@ -154,25 +154,33 @@ build_and_install() {
 
 # ---- server ----------------------------------------------------------------------------------------------------------
 
-# start_server [setting=value...]: starts a new server and sets PGHOST, PGPORT and PGUSER to it. Whatever server_env
-# holds (NAME=value) is the server's environment. The port is only the socket's suffix; a random one, so that a client
-# that overlooks PGHOST meets nobody.
+# new_cluster [setting=value...]: makes a cluster in the folder, which start_cluster starts, and sets PGHOST, PGPORT and PGUSER
+# to it. Whatever server_env holds (NAME=value) is the server's environment. The port is only the socket's suffix; a random
+# one, so that a client that overlooks PGHOST meets nobody.
 server_env=()
-start_server() {
+new_cluster() {
 	local data=$scratch/data setting
 	export PGHOST=$scratch/socket PGPORT=$((49152 + RANDOM % 16384)) PGUSER=postgres
 	# Everyone who reaches the socket is superuser: nobody else may reach it.
 	install -d -m 700 -o "$(server_user)" "$PGHOST"
 
-	as_server "$bindir/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$scratch/initdb.log" 2>&1 ||
+	# With checksums, whatever the version's default is: pg_upgrade wants the same on both sides.
+	as_server "$bindir/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --data-checksums --no-sync >"$scratch/initdb.log" 2>&1 ||
 		fail "$(cat "$scratch/initdb.log")"
 	for setting in listen_addresses= "unix_socket_directories=$PGHOST" "port=$PGPORT" fsync=off \
 		shared_buffers=512MB max_parallel_workers=4 timezone=UTC "$@"; do
 		say "${setting%%=*} = '${setting#*=}'"
 	done >>"$data/postgresql.conf"
+}
 
-	as_server env "${server_env[@]}" "$bindir/pg_ctl" -D "$data" -l "$scratch/server.log" -s -w start ||
+start_cluster() {
+	as_server env "${server_env[@]}" "$bindir/pg_ctl" -D "$scratch/data" -l "$scratch/server.log" -s -w start ||
 		fail "$(cat "$scratch/server.log")"
+}
+
+start_server() {
+	new_cluster "$@"
+	start_cluster
 }
 
 # psql as the scripts want it: no habits of the caller's, and the first error is the last.

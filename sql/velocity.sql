@@ -142,11 +142,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION quantile(velocity_summary, text, double precision, text) IS
 'The Kaplan-Meier quantile p of the time in a stage: the first time by which a share p has left. Where the curve is flat at exactly p: the middle of the plateau, or its beginning with plateau => ''min''. NULL when not reached. Days have 24 hours.';
 
-CREATE FUNCTION median(velocity_summary, stage text)
+-- Its first parameter has a name: PostgreSQL deparses a body with a nameless one beside named ones into what it cannot read,
+-- and pg_upgrade stops there.
+CREATE FUNCTION median(summary velocity_summary, stage text)
 RETURNS interval
 LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE COST 100
 BEGIN ATOMIC
-    SELECT quantile($1, $2, 0.5);
+    SELECT quantile(summary, stage, 0.5);
 END;
 COMMENT ON FUNCTION median(velocity_summary, text) IS
 'The Kaplan-Meier median of the time in a stage; NULL when not reached. The same as quantile(summary, stage, 0.5).';

@@ -99,6 +99,12 @@ def restore(text, database, user=None):
     return database
 
 
+def answers(database, questions):
+    """What a database says to each of some questions."""
+    said = psql(database, ''.join('%s;\n\\echo -- end --\n' % query for query in questions.values())).split('-- end --\n')
+    return dict(zip(questions, said))
+
+
 # ---- values of every type ---------------------------------------------------------------------------------------------
 
 TYPES = {
@@ -149,6 +155,27 @@ CREATE VIEW worklist AS SELECT subject, c.*, e.step, e.raise_at FROM ticket, sla
 CREATE FUNCTION raise_all(as_of timestamptz) RETURNS SETOF revacct_data.escalation BEGIN ATOMIC
     SELECT r.* FROM ticket t, revacct.raise_escalations(t.subject, t.journey, t.agreed, as_of) r; END;
 """
+
+# name → query; each must give the same afterwards, and something
+VALUE_QUESTIONS = {
+    'escalations': 'SELECT e.* FROM revacct_data.escalation e ORDER BY sla, subject, counting_since, step',
+    'how many escalations': 'SELECT count(*), count(DISTINCT (sla, subject, counting_since, step)) FROM revacct_data.escalation',
+    'what is due': 'SELECT * FROM worklist ORDER BY subject, step',
+    'materialized views': 'SELECT team, breach, fingerprint(breach), p.* FROM breaches, policies(breach) p ORDER BY team, p.policy_no',
+    'materialized views of materialized views': 'SELECT * FROM company',
+    'generated columns': 'SELECT id, agreed FROM kept WHERE agreed = fingerprint(s) ORDER BY id',
+    'defaults': "SELECT column_name, column_default FROM information_schema.columns WHERE table_name = 'ticket' AND column_default IS NOT NULL ORDER BY 1",
+    'an index of journeys': "SET enable_seqscan = off; SELECT id FROM kept WHERE j = (SELECT j FROM kept WHERE id = 3)",
+    'an index of SLAs': "SET enable_seqscan = off; SELECT id FROM kept WHERE s = (SELECT s FROM kept WHERE id = 3)",
+    'the extension': """
+        SELECT extversion, extnamespace::regnamespace, extconfig::regclass[], extcondition, (SELECT count(*) FROM pg_depend WHERE refobjid = e.oid AND deptype = 'e') FROM pg_extension e WHERE extname = 'revacct'""",
+}
+for type_, column in TYPES.items():
+    VALUE_QUESTIONS[type_ + ': text'] = 'SELECT id, %s FROM kept ORDER BY id' % column
+    VALUE_QUESTIONS[type_ + ': bytes'] = 'SELECT id, %s_send(%s) FROM kept ORDER BY id' % (type_, column)
+    if column in FINGERPRINTED:
+        VALUE_QUESTIONS[type_ + ': fingerprint'] = 'SELECT id, fingerprint(%s) FROM kept ORDER BY id' % column
+
 
 # ---- a governed model-------------------------------------------------------------------------------------------------
 
@@ -309,6 +336,42 @@ CREATE MATERIALIZED VIEW told AS SELECT kind, name, terms FROM glossary;
 CREATE VIEW named AS SELECT fingerprint(lifecycle('inbound')) AS l, fingerprint(sla('speed to lead'::text)) AS s, fingerprint(business_calendar('office')) AS c, (SELECT count(*) FROM model_history) AS n;
 CREATE FUNCTION said() RETURNS text BEGIN ATOMIC SELECT revacct.fingerprint(revacct.lifecycle('inbound')) || count(*) FROM revacct.open_changes; END;
 """
+
+MODEL_QUESTIONS = {
+    'times compiled': SAMPLED + 'SELECT * FROM pg_temp.sampled();',
+    'compiled as text': "SELECT lifecycle('inbound', model_at => '2025-04-01'), sla('speed to lead'), business_calendar('office', '2025-04-01'), lifecycle('inbound'), sla('three calls'), business_calendar('office');",
+    'explanations': SAMPLED + """
+        SELECT s.kind, s.name, s.fingerprint, e.*
+        FROM (SELECT DISTINCT ON (kind, name, fingerprint) * FROM pg_temp.sampled() WHERE fingerprint IS NOT NULL ORDER BY kind, name, fingerprint, model_at, known) AS s
+             LEFT JOIN LATERAL (SELECT row_number() OVER (ORDER BY decided_at) AS no, decided_at FROM revacct_data.change WHERE status = 'approved') AS k ON k.no = s.known,
+             LATERAL (SELECT x.* FROM explain_definition(lifecycle(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'lifecycle'
+                      UNION ALL SELECT x.* FROM explain_definition(sla(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'policy'
+                      UNION ALL SELECT x.* FROM explain_definition(_business_calendar(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'calendar') AS e
+        ORDER BY s.kind, s.name COLLATE "C", s.fingerprint, e.*;""",
+    'glossary': 'SELECT * FROM glossary ORDER BY 1, 2;',
+    'open changes': 'SELECT * FROM open_changes ORDER BY 1;',
+    'contents of changes': 'SELECT * FROM change_contents ORDER BY 1, 2, 3;',
+    'history': 'SELECT * FROM model_history ORDER BY 1, 2, 3, 4;',
+    'ownership': 'SELECT * FROM ownership ORDER BY 1, 2, 3, 4;',
+    'what breaks rules': """SELECT * FROM check_move('inbound', 'mql', 'lost', '{"size": "x"}'), check_move('inbound', 'mql', 'opportunity', '{}', subject => 'L-7') AS again;""",
+    'what is counted as what': "SELECT k, counted_as('stage', k), counted_as('stage', k, '2024-01-01') FROM unnest('{inbound/sal, inbound/sql, inbound/mql, nothing}'::text[]) AS k;",
+    'materialized views': 'SELECT * FROM agreed; SELECT * FROM told ORDER BY 1, 2;',
+    'views': 'SELECT * FROM named; SELECT said();',
+    'sequences': "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'revacct_data' ORDER BY 1;",
+    'the extension': """SELECT extversion, extnamespace::regnamespace, extconfig::regclass[], extcondition, (SELECT count(*) FROM pg_depend WHERE refobjid = e.oid AND deptype = 'e') FROM pg_extension e WHERE extname = 'revacct';""",
+}
+
+def model_tables(database):
+    """The tables of the model: their rows have a guard each."""
+    return psql(database, "SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'guard_rows' ORDER BY 1::text;").replace('revacct_data.', '').split()
+
+
+def model_rows(database):
+    """Everything in every table of the model, as text that no setting alters."""
+    tables = model_tables(database)
+    said = psql(database, "SET TimeZone = 'UTC';" + ''.join('SELECT t FROM revacct_data.%s AS t ORDER BY t::text COLLATE "C";\n\\echo -- end --\n' % table for table in tables)).split('-- end --\n')
+    return dict(zip(tables, said))
+
 
 # ---- a ledger ----------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from contents import FINGERPRINTED, SOURCE, TYPES, VALUES, new_database, new_roles, plain_dump, psql, restore, tap
+from contents import SOURCE, VALUES, VALUE_QUESTIONS, answers, new_database, new_roles, plain_dump, psql, restore, tap
 
 OWNER, READER = ('revacct_dump_%s_%d' % (role, os.getpid()) for role in ('owner', 'reader'))
 
@@ -19,36 +19,8 @@ def restore_custom(source, suffix):
     return database
 
 
-# name → query; each must give the same after the restore, and something
-QUESTIONS = {
-    'escalations': 'SELECT e.* FROM revacct_data.escalation e ORDER BY sla, subject, counting_since, step',
-    'how many escalations': 'SELECT count(*), count(DISTINCT (sla, subject, counting_since, step)) FROM revacct_data.escalation',
-    'what is due': 'SELECT * FROM worklist ORDER BY subject, step',
-    'materialized views': 'SELECT team, breach, fingerprint(breach), p.* FROM breaches, policies(breach) p ORDER BY team, p.policy_no',
-    'materialized views of materialized views': 'SELECT * FROM company',
-    'generated columns': 'SELECT id, agreed FROM kept WHERE agreed = fingerprint(s) ORDER BY id',
-    'defaults': "SELECT column_name, column_default FROM information_schema.columns WHERE table_name = 'ticket' AND column_default IS NOT NULL ORDER BY 1",
-    'an index of journeys': "SET enable_seqscan = off; SELECT id FROM kept WHERE j = (SELECT j FROM kept WHERE id = 3)",
-    'an index of SLAs': "SET enable_seqscan = off; SELECT id FROM kept WHERE s = (SELECT s FROM kept WHERE id = 3)",
-    'the privileges of a reader': """
-        SELECT has_table_privilege('%s', 'revacct_data.escalation', p), has_schema_privilege('%s', 'revacct_data', 'USAGE') FROM unnest('{SELECT, INSERT, DELETE}'::text[]) p""" % (READER, READER),
-    'the extension': """
-        SELECT extversion, extnamespace::regnamespace, extconfig::regclass[], extcondition, (SELECT count(*) FROM pg_depend WHERE refobjid = e.oid AND deptype = 'e') FROM pg_extension e WHERE extname = 'revacct'""",
-}
-for type_, column in TYPES.items():
-    QUESTIONS[type_ + ': text'] = 'SELECT id, %s FROM kept ORDER BY id' % column
-    QUESTIONS[type_ + ': bytes'] = 'SELECT id, %s_send(%s) FROM kept ORDER BY id' % (type_, column)
-    if column in FINGERPRINTED:
-        QUESTIONS[type_ + ': fingerprint'] = 'SELECT id, fingerprint(%s) FROM kept ORDER BY id' % column
-
-
-def answers(database):
-    said = psql(database, ''.join('%s;\n\\echo -- end --\n' % query for query in QUESTIONS.values())).split('-- end --\n')
-    return dict(zip(QUESTIONS, said))
-
-
 def compare(database, what):
-    got = answers(database)
+    got = answers(database, QUESTIONS)
     for name in QUESTIONS:
         tap.ok(got[name] == expected[name], '%s: %s' % (what, name), 'got      ' + got[name][:2000], 'expected ' + expected[name][:2000])
 
@@ -82,6 +54,10 @@ def drop_leaves_nothing(database, what, user=None):
 
 new_roles(OWNER, READER)
 
+QUESTIONS = {**VALUE_QUESTIONS,
+    'the privileges of a reader': """
+        SELECT has_table_privilege('%s', 'revacct_data.escalation', p), has_schema_privilege('%s', 'revacct_data', 'USAGE') FROM unnest('{SELECT, INSERT, DELETE}'::text[]) p""" % (READER, READER)}
+
 # ---- as a superuser ---------------------------------------------------------------------------------------------------
 
 psql(SOURCE, VALUES)
@@ -95,7 +71,7 @@ psql(SOURCE, """
     SELECT count(*) FROM ticket t, raise_escalations(subject, journey, agreed, '2025-03-03 16:00+00') WHERE t.team = 2 \\g /dev/null
     UPDATE revacct_data.escalation SET raise_at = NULL WHERE subject LIKE 'tab%%';
     """ % (READER, READER))
-expected = answers(SOURCE)
+expected = answers(SOURCE, QUESTIONS)
 tap.eq([name for name, answer in expected.items() if not answer.strip()], [], 'every question has an answer')
 tap.eq(expected['how many escalations'], '26|26\n', 'there are escalations to dump')
 dump = plain_dump(SOURCE)
@@ -114,7 +90,7 @@ for how, database in (('plain', restore(dump, new_database('plain'))), ('custom'
     tap.eq(psql(database, QUESTIONS['materialized views of materialized views']), expected['materialized views of materialized views'], '%s: refreshed' % how)
     drop_leaves_nothing(database, how)
 
-tap.eq(answers(SOURCE), expected, 'the source is as it was')
+tap.eq(answers(SOURCE, QUESTIONS), expected, 'the source is as it was')
 drop_leaves_nothing(SOURCE, 'the source')
 
 # ---- as the owner of a database -----------------------------------------------------------------------------------------
@@ -123,7 +99,7 @@ own = new_database('own', 'TEMPLATE template0 OWNER ' + OWNER)
 psql(own, 'CREATE EXTENSION revacct CASCADE;', OWNER)
 psql(own, VALUES + "SELECT raise_all('2025-03-03 13:00+00') \\g /dev/null", OWNER)
 QUESTIONS = {name: query for name, query in QUESTIONS.items() if 'privileges' not in name}
-expected = answers(own)
+expected = answers(own, QUESTIONS)
 tap.eq(expected['how many escalations'], '23|23\n', 'an owner who is no superuser has escalations')
 dump = plain_dump(own, '-U', OWNER)
 restored = restore(dump, new_database('owned', 'TEMPLATE template0 OWNER ' + OWNER), OWNER)

@@ -7,8 +7,8 @@ import os
 import re
 import tempfile
 
-from contents import (PEOPLE, PSQL, SAMPLED, SOURCE, USES, agree, databases, execute, literal, new_database, new_roles, plain_dump, psql, quoted, refusal, restore,
-                      restore_backwards, run, sampled, tap)
+from contents import (MODEL_QUESTIONS, PEOPLE, PSQL, SOURCE, USES, agree, databases, execute, literal, model_rows, model_tables, new_database, new_roles,
+                      plain_dump, psql, quoted, refusal, restore, restore_backwards, run, sampled, tap)
 
 # The fingerprints of all that SCRIPT agrees on, at every sampled time. It changes when the script does, or what compiling gives.
 GOLDEN = '535ec07e53693bf44884767a458d6c0850564ff5a665883df1c052fbbfdc9c9a'
@@ -19,40 +19,7 @@ OTHERS = {who: 'revacct_other_%s_%d' % (who[::-1], os.getpid()) for who in PEOPL
 OWNER = 'revacct_owner_%d' % os.getpid()
 ROOT = 'revacct_root_%d' % os.getpid()
 
-QUESTIONS = {
-    'times compiled': SAMPLED + 'SELECT * FROM pg_temp.sampled();',
-    'compiled as text': "SELECT lifecycle('inbound', model_at => '2025-04-01'), sla('speed to lead'), business_calendar('office', '2025-04-01'), lifecycle('inbound'), sla('three calls'), business_calendar('office');",
-    'explanations': SAMPLED + """
-        SELECT s.kind, s.name, s.fingerprint, e.*
-        FROM (SELECT DISTINCT ON (kind, name, fingerprint) * FROM pg_temp.sampled() WHERE fingerprint IS NOT NULL ORDER BY kind, name, fingerprint, model_at, known) AS s
-             LEFT JOIN LATERAL (SELECT row_number() OVER (ORDER BY decided_at) AS no, decided_at FROM revacct_data.change WHERE status = 'approved') AS k ON k.no = s.known,
-             LATERAL (SELECT x.* FROM explain_definition(lifecycle(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'lifecycle'
-                      UNION ALL SELECT x.* FROM explain_definition(sla(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'policy'
-                      UNION ALL SELECT x.* FROM explain_definition(_business_calendar(s.name, s.model_at, k.decided_at)) AS x WHERE s.kind = 'calendar') AS e
-        ORDER BY s.kind, s.name COLLATE "C", s.fingerprint, e.*;""",
-    'glossary': 'SELECT * FROM glossary ORDER BY 1, 2;',
-    'open changes': 'SELECT * FROM open_changes ORDER BY 1;',
-    'contents of changes': 'SELECT * FROM change_contents ORDER BY 1, 2, 3;',
-    'history': 'SELECT * FROM model_history ORDER BY 1, 2, 3, 4;',
-    'ownership': 'SELECT * FROM ownership ORDER BY 1, 2, 3, 4;',
-    'what breaks rules': """SELECT * FROM check_move('inbound', 'mql', 'lost', '{"size": "x"}'), check_move('inbound', 'mql', 'opportunity', '{}', subject => 'L-7') AS again;""",
-    'what is counted as what': "SELECT k, counted_as('stage', k), counted_as('stage', k, '2024-01-01') FROM unnest('{inbound/sal, inbound/sql, inbound/mql, nothing}'::text[]) AS k;",
-    'materialized views': 'SELECT * FROM agreed; SELECT * FROM told ORDER BY 1, 2;',
-    'views': 'SELECT * FROM named; SELECT said();',
-    'sequences': "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'revacct_data' ORDER BY 1;",
-    'the extension': """SELECT extversion, extnamespace::regnamespace, extconfig::regclass[], extcondition, (SELECT count(*) FROM pg_depend WHERE refobjid = e.oid AND deptype = 'e') FROM pg_extension e WHERE extname = 'revacct';""",
-}
-
-# The tables of the model, whose rows have a guard each, and escalations. Facts: test_dump_facts.py.
-TABLES = psql(SOURCE, """SELECT relname FROM pg_class AS c WHERE relnamespace = 'revacct_data'::regnamespace AND relkind = 'r'
-    AND (relname = 'escalation' OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgname = 'guard_rows')) ORDER BY 1;""").split()
-MODEL = [table for table in TABLES if table != 'escalation']
-
-
-def rows(database):
-    """Everything in every table of the model, as text that no setting alters."""
-    said = psql(database, "SET TimeZone = 'UTC';" + ''.join('SELECT t FROM revacct_data.%s AS t ORDER BY t::text COLLATE "C";\n\\echo -- end --\n' % table for table in MODEL)).split('-- end --\n')
-    return dict(zip(MODEL, said))
+TABLES = [*model_tables(SOURCE), 'escalation']
 
 
 def rights(database):
@@ -69,7 +36,7 @@ def rights(database):
 
 
 def answers(database):
-    return {**{'questions: ' + name: psql(database, query) for name, query in QUESTIONS.items()}, **{'rows: ' + name: text for name, text in rows(database).items()}, 'rights': rights(database)}
+    return {**{'questions: ' + name: psql(database, query) for name, query in MODEL_QUESTIONS.items()}, **{'rows: ' + name: text for name, text in model_rows(database).items()}, 'rights': rights(database)}
 
 
 def compare_all(database, what, without=()):
@@ -93,7 +60,7 @@ def guards_refuse(database, what):
     """Every way to write into every table: by a superuser, who is not the tables' owner, and by a role that reads them."""
     columns = {'access': 'db_role', 'party': 'label', 'change': 'rationale', 'signoff': 'note', 'numbering': 'key', 'override': 'reason', 'version': 'key', 'validity': 'key'}
     passed = []
-    for table in MODEL:
+    for table in model_tables(database):
         for how in ('INSERT INTO revacct_data.{0} ({1}) SELECT {1} FROM revacct_data.{0} LIMIT 1;', 'UPDATE revacct_data.{0} SET {1} = {1};', 'DELETE FROM revacct_data.{0};', 'TRUNCATE revacct_data.{0} CASCADE;',
                     'COPY revacct_data.{0} ({1}) FROM stdin;\n1\n\\.\n', "SET revacct.by_change = 'on'; DELETE FROM revacct_data.{0};", '/* */ COPY revacct_data.{0} ({1}) FROM stdin;\n1\n\\.\n',
                     'WITH x AS (DELETE FROM revacct_data.{0} RETURNING *) SELECT FROM x;'):
@@ -244,15 +211,15 @@ for how, make in (('plain', lambda db: restore(dump, db)), ('custom', lambda db:
     tap.ok(plain_dump(database) == dump, '%s: dumped again it is the same' % how)
 
 plain = restored['plain']
-before = rows(plain)
+before = model_rows(plain)
 guards_refuse(plain, 'plain')
-tap.ok(rows(plain) == before, 'plain: and nothing was written')
+tap.ok(model_rows(plain) == before, 'plain: and nothing was written')
 for how, over in (('plain', lambda: execute('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', plain, text=plain_dump(SOURCE, '--data-only', '--schema=revacct_data', '--extension=revacct'))),
                   ('custom', lambda: execute('pg_restore', '--exit-on-error', '--data-only', '--schema=revacct_data', '-d', plain, archive)),
                   ('as inserts', lambda: execute('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', plain, text=plain_dump(SOURCE, '--data-only', '--column-inserts', '--schema=revacct_data', '--extension=revacct')))):
     done = over()
     tap.ok(done.returncode and guarded(done.stderr), 'restored over what is there, %s: refused, with the hint' % how, done.stderr[:500])
-    tap.ok(rows(plain) == before, 'restored over what is there, %s: nothing of it was written' % how)
+    tap.ok(model_rows(plain) == before, 'restored over what is there, %s: nothing of it was written' % how)
 
 # A restore that broke off leaves empty tables, and can be begun again.
 broken = new_database('broken')

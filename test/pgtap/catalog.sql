@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
-SELECT plan(66);
+SELECT plan(67);
 
 CREATE TEMP VIEW members AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS name
@@ -52,6 +52,8 @@ SELECT bag_eq($$ SELECT proname::text FROM functions p WHERE NOT has_function_pr
     ARRAY['grant_access', 'revoke_access', 'link_login', '_put_in_force', '_give_numbers', '_check_change', '_sign', '_lock_model', '_my_draft', '_draft_version', '_retire',
           '_hold_horizon', '_lock_registrations', '_begin_write', '_register_parties', '_number_names', '_make_partition', '_take_in_events', '_take_in_links', '_take_in_money', '_take_in_commitments', '_refuse_moves', '_moves', '_breaches', '_demand_taken',
           '_identities', '_fold', '_place', '_refresh_figures', '_group_cells', '_judged', '_metric_value'], 'and not these');
+SELECT is_empty($$ SELECT signature FROM functions WHERE prosqlbody IS NOT NULL AND proargnames IS NOT NULL AND '' = ANY (proargnames[1:pronargs]) $$,
+    'bodies in SQL''s own form have all their parameters named, or none: PostgreSQL writes others down in a way it cannot read, which stops pg_upgrade');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prokind <> 'a' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND prosqlbody IS NULL
                    AND NOT coalesce(proconfig && '{"search_path=pg_catalog, revacct, pg_temp", "search_path=pg_catalog, pg_temp"}', false) $$,
     'what is not C has a body that was parsed when it was made, or a pinned path');
