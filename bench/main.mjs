@@ -8,6 +8,7 @@ import {
   table,
 } from './measure.mjs';
 import { model } from './model.mjs';
+import { shards } from './shards.mjs';
 import { business } from './sla.mjs';
 import { clickhouse, describe, duckdb, fold, hand, load, revacct } from './statements.mjs';
 
@@ -187,8 +188,8 @@ async function limits(pg, shape) {
 
 // ---- all -------------------------------------------------------------------------------------------------------------
 
-const shapes = (process.env.SHAPES || 'a,b,c,sla,model,ledger').split(',');
-const alone = { sla: business, model, ledger }; // what needs no other engine
+const shapes = (process.env.SHAPES || 'a,b,c,sla,model,ledger,shards').split(',');
+const alone = { sla: business, model, ledger, shards }; // what needs no other engine
 const engines = await open(FILES, shapes.some((name) => !(name in alone)));
 await engines.pg.run('CREATE EXTENSION revacct CASCADE');
 const versions = [];
@@ -199,7 +200,7 @@ for (const engine of Object.values(engines)) await engine.close();
 console.log(`revacct beside ${versions.join(', ')}; scale ${SCALE}, median of ${ROUNDS} rounds in which the engines took turns, warm, two processors each.
 (a) 1.5 M subjects, 6.2 M events, 8 stages; (b) 1 M subjects × 4 events, 24 h; (c) 10,000 subjects × 400 events; (sla) 1.5 M tickets, 5.8 M events,
 and business time between 1 M pairs of instants; (model) 30 lifecycles, 300 stages, 2,000 versions, 1 M journeys;
-(ledger) 10 M events of 1 M opportunities over two years. All answers were equal.`);
+(ledger) 10 M events of 1 M opportunities over two years; (shards) the events of (a) on two instances. All answers were equal.`);
 print(['shape', 'what', 'time or size', 'compared with', 'its', 'ratio', 'of the least times', 'target', 'reached'], table);
 if (remarks.length) console.log('\nFolding, and after how many queries it pays:');
 if (remarks.length) print(['shape', 'into', 'once', 'a query then', 'pays after'], remarks);

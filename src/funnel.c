@@ -952,7 +952,7 @@ revacct_funnel_final(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_out(PG_FUNCTION_ARGS)
 {
-	return DirectFunctionCall1(byteaout, DirectFunctionCall1(revacct_funnel_final, PG_GETARG_DATUM(0)));
+	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_funnel_final, PG_GETARG_DATUM(0))));
 }
 
 Datum

@@ -899,7 +899,7 @@ revacct_pack_in(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_out(PG_FUNCTION_ARGS)
 {
-	return DirectFunctionCall1(byteaout, DirectFunctionCall1(revacct_pack_send, PG_GETARG_DATUM(0)));
+	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_pack_send, PG_GETARG_DATUM(0))));
 }
 
 Datum

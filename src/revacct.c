@@ -364,3 +364,16 @@ hex_as_bytes(const char *text, const char *type_name)
 	}
 	return bytes;
 }
+
+/* The text that stands for bytes: one for all settings, which bytea's own has not. */
+char *
+bytes_as_hex(Datum value)
+{
+	bytea *bytes = DatumGetByteaPP(value);
+	char  *text = palloc(2 * (Size) VARSIZE_ANY_EXHDR(bytes) + 3);
+
+	text[0] = '\\';
+	text[1] = 'x';
+	text[2 + hex_encode(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), text + 2)] = '\0';
+	return text;
+}

@@ -93,6 +93,7 @@ extern Datum			rounded_numeric(double value, int scale);
 extern Datum			rounded_ratio(int128 numerator, int128 denominator, int scale);
 extern StringInfoData	message_bytes(StringInfo message);
 extern StringInfoData	hex_as_bytes(const char *text, const char *type_name);
+extern char			   *bytes_as_hex(Datum value);
 pg_noreturn extern void report_broken_bytes(const char *type_name, ByteSource source);
 pg_noreturn extern void report_newer_version(const char *type_name, int version);
 extern void				check_finite_instant(TimestampTz at, const char *what);
