@@ -11,7 +11,7 @@ BEGIN ATOMIC
     -- The first name of a key, of a rule on a field the first two; names may hold escaped slashes.
     SELECT $1, $2
     UNION ALL
-    SELECT parent.kind, substring($2 FROM CASE parent.kind WHEN 'field' THEN '^(?:[^/\\]|\\.)*/(?:[^/\\]|\\.)*' ELSE '^(?:[^/\\]|\\.)*' END)
+    SELECT parent.kind, substring($2 FROM CASE parent.kind WHEN 'field' THEN E'^(?:[^/\\\\]|\\\\.)*/(?:[^/\\\\]|\\\\.)*' ELSE E'^(?:[^/\\\\]|\\\\.)*' END)
     FROM (VALUES ('stage', 'lifecycle'), ('transition', 'lifecycle'), ('policy_target', 'policy'), ('policy_step', 'policy'),
                  ('target', 'metric'), ('code', 'code_list'), ('field_rule', 'field')) AS parent (child, kind)
     WHERE parent.child = $1;

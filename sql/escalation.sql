@@ -29,9 +29,6 @@ COMMENT ON COLUMN revacct_data.escalation.raised_by IS 'The session''s user who 
 COMMENT ON COLUMN revacct_data.escalation.sla_fingerprint IS 'The definition by which it was due.';
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.escalation', '');
 
--- A trusted extension's tables belong to the superuser; who installs it shall have what an owner has.
-GRANT SELECT, INSERT, UPDATE, DELETE ON revacct_data.escalation TO @extowner@ WITH GRANT OPTION;
-
 CREATE FUNCTION escalations_due(subject text, journey journey, sla sla, as_of timestamptz)
 RETURNS TABLE (
     clock_no int, counting_since timestamptz, step_no int, step text, recipient text, raise_at timestamptz)

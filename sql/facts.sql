@@ -294,6 +294,23 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _begin_write(smallint, boolean) IS 'Takes the locks of a writer, and returns the time at which what it writes is recorded.';
 
+CREATE FUNCTION _keep_to_owner(relation regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+        FROM pg_class AS c, aclexplode(c.relacl) AS a WHERE c.oid = relation AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', relation, grantee);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION _keep_to_owner(regclass) IS 'Takes from a table that was just made what default privileges gave others: whoever has the privilege TRIGGER on a table has those of its writers.';
+
 -- The way in. The temporary tables belong to the owner of the functions, so that nobody can put something else in their place.
 
 CREATE FUNCTION _open_intake(fact text)
@@ -312,25 +329,30 @@ BEGIN
             CREATE TEMPORARY TABLE revacct_incoming_event (
                 subject_kind text, subject_key text, event text, occurred_at timestamptz, source_key text, lifecycle text, stage text, field text, code text,
                 code_list text, party text, actor text, amount numeric, currency text, program text, seq bigint, value bigint, corrects text, details jsonb);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_event');
             GRANT INSERT ON pg_temp.revacct_incoming_event TO PUBLIC;
             DROP TABLE IF EXISTS pg_temp.revacct_meaning;
             CREATE TEMPORARY TABLE revacct_meaning (
                 event text, lifecycle text, stage text, field text, code_list text, code text, currency text, years int[], mark_kind text, mark_key text, code_key text,
                 mark int, code_no bigint);
+            PERFORM _keep_to_owner('pg_temp.revacct_meaning');
         WHEN 'link' THEN
             CREATE TEMPORARY TABLE revacct_incoming_link (
                 from_source text, from_kind text, from_key text, to_source text, to_kind text, to_key text, role text, valid_from timestamptz,
                 valid_until timestamptz, share numeric, source_key text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_link');
             GRANT INSERT ON pg_temp.revacct_incoming_link TO PUBLIC;
         WHEN 'money' THEN
             CREATE TEMPORARY TABLE revacct_incoming_money (
                 source_key text, kind text, subject_kind text, subject_key text, program text, party text, starts_on date, ends_on date, amount numeric,
                 currency text, corrects text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_money');
             GRANT INSERT ON pg_temp.revacct_incoming_money TO PUBLIC;
         WHEN 'commitment' THEN
             CREATE TEMPORARY TABLE revacct_incoming_commitment (
                 source_key text, kind text, subject_kind text, subject_key text, from_party text, to_party text, promised text, amount numeric, due_at timestamptz,
                 delivered_at timestamptz, outcome text, verified_by text, metric text, corrects text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_commitment');
             GRANT INSERT ON pg_temp.revacct_incoming_commitment TO PUBLIC;
         END CASE;
     ELSIF owner_name <> current_user THEN
@@ -413,6 +435,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relname = partition AND c.relnamespace = 'revacct_data'::regnamespace) THEN
             -- Attached, not made as a partition: that would wait for all who read or write the ledger.
             EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            PERFORM _keep_to_owner(format('revacct_data.%I', partition)::regclass);
             EXECUTE format('ALTER TABLE revacct_data.%I ADD PRIMARY KEY (source_key, source_no, occurred_at)', partition);
             EXECUTE format('CREATE INDEX ON revacct_data.%I (subject_id)', partition);
             EXECUTE format('CREATE INDEX ON revacct_data.%I USING brin (load_id) WITH (pages_per_range = 32)', partition);

@@ -14,7 +14,7 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'revacct_object_key'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION object_key(text[]) IS
-'The key of a definition: its names, joined by slashes; a slash in a name is written \/. The key of stage mql in lifecycle inbound is inbound/mql.';
+E'The key of a definition: its names, joined by slashes; a slash in a name is written \\/. The key of stage mql in lifecycle inbound is inbound/mql.';
 
 CREATE FUNCTION _key_names(key text)
 RETURNS text[]
@@ -121,7 +121,7 @@ COMMENT ON COLUMN revacct_data.version.key IS 'The definition: its names, as obj
 COMMENT ON COLUMN revacct_data.version.action IS 'What it says: define or retire.';
 COMMENT ON COLUMN revacct_data.version.successor IS 'The key of the definition that a retired one is counted as.';
 COMMENT ON COLUMN revacct_data.version.replaces IS 'The version that was in force when this one was drafted; if that is not so any more, it cannot be approved.';
-COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third… approved version of its definition; NULL unless approved.';
+COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third... approved version of its definition; NULL unless approved.';
 COMMENT ON COLUMN revacct_data.version.drafted_as_of IS 'The last decision that was on record when it was drafted: what was decided since for its period keeps it from being approved.';
 CREATE INDEX ON revacct_data.version (kind, successor) WHERE successor IS NOT NULL;
 CREATE INDEX ON revacct_data.version (kind, key);
@@ -190,7 +190,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, revacct, pg_temp SET standard_conforming_strings = 'on'
 AS $$
 DECLARE
-    is_copy constant boolean := TG_OP = 'INSERT' AND current_query() ~* '^\s*COPY\s';
+    is_copy constant boolean := TG_OP = 'INSERT' AND current_query() ~* E'^\\s*COPY\\s';
     is_empty boolean;
 BEGIN
     IF TG_WHEN = 'AFTER' THEN
@@ -201,7 +201,7 @@ BEGIN
             EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', TG_RELID::regclass) INTO is_empty;
             IF NOT is_empty THEN
                 RAISE EXCEPTION 'COPY into table "%" is not how facts are recorded', TG_TABLE_NAME
-                    USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use load() and the functions record_….';
+                    USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use load() and the functions record_...';
             END IF;
         END IF;
         RETURN NULL;
@@ -249,7 +249,9 @@ BEGIN ATOMIC
     )
     SELECT EXISTS (
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
-        WHERE a.level = ANY (levels));
+        WHERE a.level = ANY (levels)
+              -- what grant_access() granted goes with a role; the name may be another's since
+              AND EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS p WHERE n.nspname = 'revacct' AND p.grantee = b.oid AND p.privilege_type = 'USAGE'));
 END;
 COMMENT ON FUNCTION _has_access(text[]) IS 'Whether the session''s user has one of these access levels, itself or by membership. Runs with its owner''s rights: readers have none on the tables.';
 
@@ -420,7 +422,7 @@ BEGIN
     RETURN number;
 END $$;
 COMMENT ON FUNCTION draft_change(text, timestamptz, timestamptz, boolean) IS
-'Begins a change, says why, and returns its number; define_…(), assign() and retire() then fill it, and propose_change() puts it before the owners. Anyone may draft. effective_at: from when it is valid (NULL: from its approval). effective_until: until when; NULL: for good, and refused if something later is agreed already; infinity: for good, whatever is. retroactive: it is effective from before its approval.
+'Begins a change, says why, and returns its number; define_...(), assign() and retire() then fill it, and propose_change() puts it before the owners. Anyone may draft. effective_at: from when it is valid (NULL: from its approval). effective_until: until when; NULL: for good, and refused if something later is agreed already; infinity: for good, whatever is. retroactive: it is effective from before its approval.
 Errors: invalid_parameter_value (22023), check_violation (23514).';
 
 CREATE FUNCTION _my_draft(change_id bigint)
@@ -478,9 +480,9 @@ DECLARE
     number bigint;
 BEGIN
     -- No name has spaces around it, and none is empty but where a key has a place for what may be missing.
-    IF key ~ '^/|^$|^\s|\s$|[^\\]/\s|\s/'
-       OR (kind <> 'policy_target' AND key ~ '[^\\]/$')
-       OR (kind NOT IN ('transition', 'policy_target', 'target', 'responsibility') AND key ~ '[^\\]//') THEN
+    IF key ~ E'^/|^$|^\\s|\\s$|[^\\\\]/\\s|\\s/'
+       OR (kind <> 'policy_target' AND key ~ E'[^\\\\]/$')
+       OR (kind NOT IN ('transition', 'policy_target', 'target', 'responsibility') AND key ~ E'[^\\\\]//') THEN
         RAISE EXCEPTION 'the names in the key of a % must be given, without spaces around them', kind
             USING ERRCODE = 'invalid_parameter_value', DETAIL = format('The key would be "%s".', key);
     END IF;

@@ -144,6 +144,16 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_da
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.open_clock FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.reported_sla FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard();
 
+-- Tables without a primary key, for a publication of all tables: without an identity no row of them could be changed any more.
+ALTER TABLE revacct_data.validity REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.signoff REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.pending_subject REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.subject_link REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.rejected REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.report_setting REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.refreshed REPLICA IDENTITY FULL;
+ALTER TABLE revacct_data.open_clock REPLICA IDENTITY FULL;
+
 -- All rows are the user's own: nothing is shipped.
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.access', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.party', '');
@@ -183,6 +193,35 @@ SELECT pg_catalog.pg_extension_config_dump('revacct_data.change_change_id_seq', 
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.version_version_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('revacct_data.override_override_id_seq', '');
 
+-- Default privileges, which give or take what they like, are not meant for these objects: what anybody may do with them is said here.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT DISTINCT o.sort, o.name, a.grantee
+        FROM (SELECT 'SCHEMA' AS sort, quote_ident(n.nspname) AS name, n.nspowner AS owner, n.nspacl AS acl FROM pg_namespace AS n WHERE n.nspname IN ('revacct', 'revacct_data')
+              UNION ALL SELECT CASE WHEN c.relkind = 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass::text, c.relowner, c.relacl FROM pg_class AS c
+                        WHERE c.relnamespace IN ('revacct'::regnamespace, 'revacct_data'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'S')
+              UNION ALL SELECT 'ROUTINE', p.oid::regprocedure::text, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = 'revacct'::regnamespace
+              UNION ALL SELECT 'TYPE', t.oid::regtype::text, t.typowner, t.typacl FROM pg_type AS t WHERE t.typnamespace IN ('revacct'::regnamespace, 'revacct_data'::regnamespace) AND t.typelem = 0) AS o,
+             aclexplode(o.acl) AS a
+        WHERE a.grantee <> o.owner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM %s', one.sort, one.name, CASE WHEN one.grantee = 0 THEN 'PUBLIC' ELSE one.grantee::regrole::text END);
+    END LOOP;
+    -- as it is where nobody altered them
+    FOR one IN
+        SELECT 'EXECUTE ON ROUTINE ' || p.oid::regprocedure AS what FROM pg_proc AS p WHERE p.pronamespace = 'revacct'::regnamespace AND p.proacl IS NOT NULL
+        UNION ALL SELECT 'USAGE ON TYPE ' || t.oid::regtype FROM pg_type AS t
+                  WHERE t.typnamespace IN ('revacct'::regnamespace, 'revacct_data'::regnamespace) AND t.typelem = 0 AND t.typacl IS NOT NULL
+    LOOP
+        EXECUTE format('GRANT %s TO PUBLIC', one.what);
+    END LOOP;
+END $$;
+GRANT USAGE ON SCHEMA revacct, revacct_data TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE ON revacct_data.escalation TO @extowner@ WITH GRANT OPTION;
+
 -- A trusted extension's objects belong to the superuser; who installs it reads, says who may do what,
 -- and is told by the guard, not by a missing privilege, how the model is changed.
 GRANT SELECT ON ALL TABLES IN SCHEMA revacct TO @extowner@ WITH GRANT OPTION;
@@ -202,7 +241,7 @@ GRANT EXECUTE ON FUNCTION grant_access(text, regrole), revoke_access(text, regro
 -- What only the functions that govern call. They run as their owner.
 REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
     _my_draft(bigint), _draft_version(bigint, text, text, text, text),
-    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _lock_registrations(), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
+    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _lock_registrations(), _keep_to_owner(regclass), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
     _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
     _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),

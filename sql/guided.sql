@@ -9,7 +9,7 @@ CREATE FUNCTION _one_line(remark text)
 RETURNS text
 LANGUAGE SQL IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-RETURN pg_catalog.regexp_replace(remark, '[\x01-\x1f\x7f]+', ' ', 'g');
+RETURN pg_catalog.regexp_replace(remark, E'[\\x01-\\x1f\\x7f]+', ' ', 'g');
 COMMENT ON FUNCTION _one_line(text) IS 'A text without line breaks and other control characters: what is behind -- must not go on as SQL.';
 
 CREATE FUNCTION _column_facts(relation regclass)
@@ -19,8 +19,8 @@ SET search_path = pg_catalog, revacct, pg_temp SET datestyle = 'ISO, YMD' SET ti
 AS $$
 #variable_conflict use_column
 DECLARE
-    moment constant text := '^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$';
-    zoned constant text := '^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|[+-]\d\d(:?\d\d)?)$';
+    moment constant text := E'^\\d{4}-\\d\\d-\\d\\d([ T]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?( ?(Z|[+-]\\d\\d(:?\\d\\d)?))?)?$';
+    zoned constant text := E'^\\d{4}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)? ?(Z|[+-]\\d\\d(:?\\d\\d)?)$';
     told text;
 BEGIN
     SELECT string_agg(format('(%s, nullif(left(r.%I::text, 1000), ''''))', a.attnum, a.attname), ', ' ORDER BY a.attnum) INTO told
@@ -30,7 +30,7 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format($query$
         WITH sample AS MATERIALIZED (SELECT * FROM %1$s LIMIT 10000)
-        SELECT a.attnum::int, a.attname::text, lower(regexp_replace(regexp_replace(a.attname, '__c$', ''), '([a-z0-9])([A-Z])', '\1_\2', 'g')), format_type(a.atttypid, NULL),
+        SELECT a.attnum::int, a.attname::text, lower(regexp_replace(regexp_replace(a.attname, '__c$', ''), '([a-z0-9])([A-Z])', E'\\1_\\2', 'g')), format_type(a.atttypid, NULL),
                CASE WHEN a.atttypid = ANY ('{date, timestamp, timestamptz}'::regtype[]) THEN 'time'
                     WHEN coalesce(s.filled, 0) > 0 AND s.moments = s.filled AND t.typcategory = 'S' THEN 'time'
                     WHEN t.typcategory = 'N' OR a.atttypid = 'money'::regtype THEN 'number'
@@ -41,7 +41,7 @@ BEGIN
         FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
              LEFT JOIN (
                  SELECT u.no, count(*) AS sampled, count(u.v) AS filled, count(DISTINCT u.v) AS different, count(*) FILTER (WHERE u.v ~ %3$L) AS moments, count(*) FILTER (WHERE u.v ~ %4$L) AS zoned,
-                        count(*) FILTER (WHERE u.v ~ '^\s*-?\d+(\.\d+)?\s*$') AS numbers, percentile_disc(0.5) WITHIN GROUP (ORDER BY u.v COLLATE "C") AS middle,
+                        count(*) FILTER (WHERE u.v ~ E'^\\s*-?\\d+(\\.\\d+)?\\s*$') AS numbers, percentile_disc(0.5) WITHIN GROUP (ORDER BY u.v COLLATE "C") AS middle,
                         min(u.v COLLATE "C") AS first_value, count(*) FILTER (WHERE u.v ~ %3$L AND u.v COLLATE "C" > %5$L) AS future
                  FROM sample AS r, LATERAL (VALUES %2$s) AS u (no, v) GROUP BY u.no) AS s ON s.no = a.attnum
         WHERE a.attrelid = %6$s AND a.attnum > 0 AND NOT a.attisdropped
@@ -122,7 +122,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     most_values constant int := 200;
-    ending constant text := '^(closed[ _-]?)?(won|lost|win|loss|closed?|customer|converted|signed|paid|disqualified|unqualified|rejected|cancell?ed|abandoned|churned|expired|solved|resolved|done|completed?|dead|junk)\y|\y(won|lost)$';
+    ending constant text := E'^(closed[ _-]?)?(won|lost|win|loss|closed?|customer|converted|signed|paid|disqualified|unqualified|rejected|cancell?ed|abandoned|churned|expired|solved|resolved|done|completed?|dead|junk)\\y|\\y(won|lost)$';
     schema_name text;
     table_name text;
     own_events text;
@@ -269,7 +269,7 @@ BEGIN
                    WHERE c.different BETWEEN 1 AND most_values AND t.name IS DISTINCT FROM stage_column ORDER BY t.no);
     segment_column := found[1];
     IF segment_column IS NULL THEN
-        remarks := remarks || 'no column looks like a segment (segment, industry, type…).'::text;
+        remarks := remarks || 'no column looks like a segment (segment, industry, type...).'::text;
     ELSIF cardinality(found) > 1 THEN
         remarks := remarks || format('the segment may also be: %s.', array_to_string(found[2:], ', '));
     END IF;
@@ -539,8 +539,8 @@ BEGIN
     i := 0;
     FOR f IN
         SELECT v.*
-        FROM (SELECT s.stage, s.n, s.at, CASE WHEN s.stage ~* '\y(won|win|customer|converted|signed|paid|solved|resolved|done|completed?)\y' THEN 'won'
-                                              WHEN s.stage ~* '\y(no[ _-]?decision|abandoned|expired)\y' THEN 'no_decision' WHEN s.stage ~* 'recycl|nurtur' THEN 'recycled'
+        FROM (SELECT s.stage, s.n, s.at, CASE WHEN s.stage ~* E'\\y(won|win|customer|converted|signed|paid|solved|resolved|done|completed?)\\y' THEN 'won'
+                                              WHEN s.stage ~* E'\\y(no[ _-]?decision|abandoned|expired)\\y' THEN 'no_decision' WHEN s.stage ~* 'recycl|nurtur' THEN 'recycled'
                                               WHEN s.stage ~* 'churn' THEN 'churned' WHEN s.is_end THEN 'lost' ELSE 'open' END AS category
               FROM jsonb_to_recordset(stages) AS s (stage text, n bigint, at text, is_end boolean)) AS v
         ORDER BY array_position('{open, won}', v.category) NULLS LAST, array_position(starts || ends, v.at) NULLS FIRST, v.n DESC, v.stage COLLATE "C"

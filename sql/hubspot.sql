@@ -332,7 +332,7 @@ BEGIN
     IF contact IS NOT NULL THEN
         links := links
             || _link_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.company_id IS NOT NULL', '''person''', 'c.id', '''account''', 'c.company_id', '''account''')
-            || _link_rows('FROM contact AS c, regexp_split_to_table(c.merged_ids, ''\s*;\s*'') AS m (merged_id) WHERE c.deleted IS NOT TRUE AND m.merged_id <> ''''',
+            || _link_rows('FROM contact AS c, regexp_split_to_table(c.merged_ids, ''[[:space:]]*;[[:space:]]*'') AS m (merged_id) WHERE c.deleted IS NOT TRUE AND m.merged_id <> ''''',
                           '''person''', 'm.merged_id', '''person''', 'c.id', '''same_as''');
     END IF;
     IF links = '{}' THEN

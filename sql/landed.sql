@@ -38,13 +38,13 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
-    part text[] := regexp_match(value, '^\s*([12]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?:[ T]((?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?)\s*(Z|UTC|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)?)?\s*$');
+    part text[] := regexp_match(value, E'^\\s*([12]\\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])(?:[ T]((?:[01]?\\d|2[0-3]):[0-5]\\d(?::[0-5]\\d(?:\\.\\d+)?)?)\\s*(Z|UTC|[+-](?:0\\d|1[0-5])(?::?[0-5]\\d)?)?)?\\s*$');
     year int;
     hour int;
 BEGIN
     IF part IS NULL THEN
         -- month first, as Salesforce writes it at home, and spreadsheets after it
-        part := regexp_match(value, '^\s*(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])/([12]\d{3}|\d\d)(?:,? +(\d\d?):([0-5]\d)(:[0-5]\d)?(?: ?([AaPp])[Mm])?)?\s*$');
+        part := regexp_match(value, E'^\\s*(0?[1-9]|1[0-2])/(0?[1-9]|[12]\\d|3[01])/([12]\\d{3}|\\d\\d)(?:,? +(\\d\\d?):([0-5]\\d)(:[0-5]\\d)?(?: ?([AaPp])[Mm])?)?\\s*$');
         year := part[3];
         hour := coalesce(part[4], '0');
         IF part[7] IS NOT NULL THEN
@@ -71,8 +71,8 @@ RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
     -- Inlined into the views: what nearly all connectors write is cast at once, the rest is looked at.
-    SELECT CASE WHEN value ~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]0\d:?00)$' THEN value::timestamptz
-                WHEN value ~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])([ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?)?$' THEN pg_catalog.timezone('UTC', value::timestamp)
+    SELECT CASE WHEN value ~ E'^[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])[ T]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?(Z|[+-]0\\d:?00)$' THEN value::timestamptz
+                WHEN value ~ E'^[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])([ T]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?)?$' THEN pg_catalog.timezone('UTC', value::timestamp)
                 ELSE revacct._text_as_instant(value) END;
 END;
 COMMENT ON FUNCTION _landed_instant(text) IS 'The same as _text_as_instant(), fast where the text is in ISO form.';
@@ -82,7 +82,7 @@ RETURNS timestamptz
 LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
     -- Inlined into the views. 12 or 13 digits are milliseconds since 1970.
-    SELECT CASE WHEN value ~ '^\d{12,13}$' THEN timestamptz '1970-01-01 00:00:00+00' + value::pg_catalog.int8 * interval '1 millisecond' ELSE revacct._landed_instant(value) END;
+    SELECT CASE WHEN value ~ E'^\\d{12,13}$' THEN timestamptz '1970-01-01 00:00:00+00' + value::pg_catalog.int8 * interval '1 millisecond' ELSE revacct._landed_instant(value) END;
 END;
 COMMENT ON FUNCTION _landed_time(text) IS 'A time that was landed as text: as _landed_instant() reads it, or milliseconds since 1970. NULL: it is neither.';
 
@@ -90,7 +90,7 @@ CREATE FUNCTION _landed_number(value text)
 RETURNS numeric
 LANGUAGE SQL IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT CASE WHEN value ~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$' THEN value::numeric END;
+    SELECT CASE WHEN value ~ E'^\\s*[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d{1,3})?\\s*$' THEN value::numeric END;
 END;
 COMMENT ON FUNCTION _landed_number(text) IS 'A number that was landed as text. NULL: it is none.';
 
@@ -141,7 +141,7 @@ BEGIN ATOMIC
                string_agg(format('%s AS %I', _landed_expression(relation, word.words[2], VARIADIC word.words[3:]), word.words[1]), ', '
                           ORDER BY c.no),
                CASE WHEN relation IS NULL THEN ' WHERE false' ELSE format(E'\n    FROM %s AS t', relation) END)
-    FROM unnest(columns) WITH ORDINALITY AS c (text, no), LATERAL (SELECT regexp_split_to_array(btrim(c.text), '[\s,:]+') AS words) AS word;
+    FROM unnest(columns) WITH ORDINALITY AS c (text, no), LATERAL (SELECT regexp_split_to_array(btrim(c.text), E'[\\s,:]+') AS words) AS word;
 END;
 COMMENT ON FUNCTION _landed_rows(text, regclass, text[]) IS
 'The CTE that reads a landed relation under our names. columns: each ''our_name type: names, it, may, have'', as _landed_expression() reads it. relation NULL: a CTE without rows.';
@@ -186,7 +186,7 @@ BEGIN
     -- Only the CTEs that something reads, from the last on: one reads those before it.
     FOR i IN REVERSE cardinality(tables) .. 1 LOOP
         cte := tables[i];
-        IF body ~ format('\m%s\M', split_part(cte, ' ', 1)) OR ctes ~ format('\m%s\M', split_part(cte, ' ', 1)) THEN
+        IF body ~ format(E'\\m%s\\M', split_part(cte, ' ', 1)) OR ctes ~ format(E'\\m%s\\M', split_part(cte, ' ', 1)) THEN
             ctes := cte || CASE WHEN ctes = '' THEN '' ELSE E',\n' END || ctes;
         END IF;
     END LOOP;

@@ -133,7 +133,7 @@ COMMENT ON TABLE revacct_data.lifecycle IS 'A process: one path through stages, 
 COMMENT ON COLUMN revacct_data.lifecycle.version_id IS 'The version.';
 COMMENT ON COLUMN revacct_data.lifecycle.lifecycle IS 'Its name.';
 COMMENT ON COLUMN revacct_data.lifecycle.meaning IS 'What it is, in words.';
-COMMENT ON COLUMN revacct_data.lifecycle.subject_kind IS 'What goes through it: lead, opportunity, account….';
+COMMENT ON COLUMN revacct_data.lifecycle.subject_kind IS 'What goes through it: lead, opportunity, account...';
 COMMENT ON COLUMN revacct_data.lifecycle.skip IS 'How skipped stages count: impute, strict or any.';
 COMMENT ON COLUMN revacct_data.lifecycle.attempt IS 'Which attempt counts: first, last, best or all.';
 COMMENT ON COLUMN revacct_data.lifecycle.within IS 'The window from the first stage.';
@@ -263,7 +263,7 @@ CREATE TABLE revacct_data.code (
     condition jsonb CHECK (_is_condition(condition))
 );
 CREATE INDEX ON revacct_data.code (list, code);
-COMMENT ON TABLE revacct_data.code IS 'A code: a disposition, a loss or win reason, a lead source, a channel, a segment, a place on the buyer journey, a kind of event….';
+COMMENT ON TABLE revacct_data.code IS 'A code: a disposition, a loss or win reason, a lead source, a channel, a segment, a place on the buyer journey, a kind of event...';
 COMMENT ON COLUMN revacct_data.code.version_id IS 'The version.';
 COMMENT ON COLUMN revacct_data.code.list IS 'The list it is of, such as disposition.';
 COMMENT ON COLUMN revacct_data.code.code IS 'The code.';
@@ -312,7 +312,7 @@ CREATE TABLE revacct_data.field_rule (
 CREATE INDEX ON revacct_data.field_rule (subject_kind);
 COMMENT ON TABLE revacct_data.field_rule IS 'What is agreed on a field: where its truth comes from, when it must be given, which values it may have, whether it may change.';
 COMMENT ON COLUMN revacct_data.field_rule.version_id IS 'The version.';
-COMMENT ON COLUMN revacct_data.field_rule.subject_kind IS 'What has the field: lead, opportunity, account….';
+COMMENT ON COLUMN revacct_data.field_rule.subject_kind IS 'What has the field: lead, opportunity, account...';
 COMMENT ON COLUMN revacct_data.field_rule.field IS 'The field; of an association, the role that is to be linked.';
 COMMENT ON COLUMN revacct_data.field_rule.rule IS 'The kind of rule: source, required, domain, association or immutable.';
 COMMENT ON COLUMN revacct_data.field_rule.source IS 'The system the value is taken from.';
@@ -560,7 +560,7 @@ COMMENT ON COLUMN revacct_data.metric.at_stage IS 'The stage it starts from.';
 COMMENT ON COLUMN revacct_data.metric.to_stage IS 'The stage it goes to.';
 COMMENT ON COLUMN revacct_data.metric.time_window IS 'The time in which it has to happen.';
 COMMENT ON COLUMN revacct_data.metric.params IS 'Other parameters.';
-COMMENT ON COLUMN revacct_data.metric.unit IS 'Its unit: rate, days, EUR….';
+COMMENT ON COLUMN revacct_data.metric.unit IS 'Its unit: rate, days, EUR...';
 COMMENT ON COLUMN revacct_data.metric.better IS 'Which direction is good: higher or lower.';
 COMMENT ON COLUMN revacct_data.metric.min_n IS 'Below how many subjects it is not shown.';
 

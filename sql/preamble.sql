@@ -9,6 +9,5 @@ CREATE SCHEMA revacct;
 COMMENT ON SCHEMA revacct IS 'What people call and read of revacct: types, functions, views.';
 CREATE SCHEMA revacct_data;
 COMMENT ON SCHEMA revacct_data IS 'Tables of revacct: facts and definitions. What people call is in schema revacct.';
-GRANT USAGE ON SCHEMA revacct, revacct_data TO @extowner@ WITH GRANT OPTION;
 SET LOCAL search_path = revacct, pg_temp;
-SET LOCAL standard_conforming_strings = on;
+-- The script is parsed before any of it runs, with whatever standard_conforming_strings is; so is a function, by the session that calls it: a backslash is written in E'...' only.

@@ -719,7 +719,7 @@ COMMENT ON COLUMN event_log.subject_kind IS 'What the subject is.';
 COMMENT ON COLUMN event_log.subject_key IS 'Its key in its system.';
 COMMENT ON COLUMN event_log.occurred_at IS 'When it happened.';
 COMMENT ON COLUMN event_log.recorded_at IS 'When it was recorded.';
-COMMENT ON COLUMN event_log.event IS 'What happened: stage_entered, a kind of event, a field that was set (amount_set…), or retracted.';
+COMMENT ON COLUMN event_log.event IS 'What happened: stage_entered, a kind of event, a field that was set (amount_set...), or retracted.';
 COMMENT ON COLUMN event_log.lifecycle IS 'The lifecycle of the stage that was entered.';
 COMMENT ON COLUMN event_log.stage IS 'The stage that was entered.';
 COMMENT ON COLUMN event_log.code IS 'The code that was set, or the reason given.';
@@ -795,7 +795,7 @@ CREATE VIEW source_conflicts WITH (security_barrier) AS
                               ELSE coalesce(code.code, e.details ->> 'value') END END AS value
         FROM revacct_data.identity AS i JOIN revacct_data.event AS e USING (subject_id) JOIN revacct_data.numbering AS g ON g.is_mark AND g.number = e.mark
              LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.code_no LEFT JOIN revacct_data.party AS party ON party.party_no = e.party_no
-        WHERE (g.kind = 'stage' OR g.key = 'assigned' OR (revacct._key_names(g.key))[1] LIKE '%\_set')
+        WHERE (g.kind = 'stage' OR g.key = 'assigned' OR (revacct._key_names(g.key))[1] LIKE E'%\\_set')
           AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
     ), latest AS (
         SELECT DISTINCT ON (t.subject_id, t.field, t.source_no) t.*, u.kind
@@ -816,7 +816,7 @@ COMMENT ON VIEW source_conflicts IS 'Where systems that know the same subject di
 COMMENT ON COLUMN source_conflicts.subject_source IS 'The system of the subject that stands for all of them.';
 COMMENT ON COLUMN source_conflicts.subject_kind IS 'What the subject is.';
 COMMENT ON COLUMN source_conflicts.subject_key IS 'Its key there.';
-COMMENT ON COLUMN source_conflicts.field IS 'The field: owner, amount, lead_source, stage of a lifecycle….';
+COMMENT ON COLUMN source_conflicts.field IS 'The field: owner, amount, lead_source, stage of a lifecycle...';
 COMMENT ON COLUMN source_conflicts.source IS 'The system that says otherwise.';
 COMMENT ON COLUMN source_conflicts.told_value IS 'What it says.';
 COMMENT ON COLUMN source_conflicts.occurred_at IS 'When it said so.';

@@ -178,7 +178,7 @@ BEGIN ATOMIC
         ('New Caledonia', 'Pacific/Noumea'), ('Wellington', 'Pacific/Auckland'), ('Samoa', 'Pacific/Apia'), ('Tokelau Is.', 'Pacific/Fakaofo'), ('Chatham Is.', 'Pacific/Chatham'))
     SELECT coalesce((SELECT o.zone FROM other AS o WHERE o.name = $1),
                     (SELECT z.name FROM pg_timezone_names AS z
-                     WHERE (z.name = $1 OR z.name LIKE '%/' || replace(replace($1, ' ', '\_'), '%', '\%')) AND z.name NOT LIKE 'posix/%' AND z.name NOT LIKE 'right/%'
+                     WHERE (z.name = $1 OR z.name LIKE '%/' || replace(replace($1, ' ', E'\\_'), '%', E'\\%')) AND z.name NOT LIKE 'posix/%' AND z.name NOT LIKE 'right/%'
                      ORDER BY z.name <> $1, length(z.name), z.name COLLATE "C" LIMIT 1));
 END;
 COMMENT ON FUNCTION _zendesk_time_zone(text) IS 'The IANA name of a time zone as Zendesk calls it: Pacific Time (US & Canada), London. NULL: there is none.';

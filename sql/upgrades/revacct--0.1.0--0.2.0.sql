@@ -12,3 +12,1240 @@ LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE COST 100
 BEGIN ATOMIC
     SELECT quantile(summary, stage, 0.5);
 END;
+
+COMMENT ON FUNCTION object_key(text[]) IS
+E'The key of a definition: its names, joined by slashes; a slash in a name is written \\/. The key of stage mql in lifecycle inbound is inbound/mql.';
+
+COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third... approved version of its definition; NULL unless approved.';
+
+CREATE OR REPLACE FUNCTION _guard()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp SET standard_conforming_strings = 'on'
+AS $$
+DECLARE
+    is_copy constant boolean := TG_OP = 'INSERT' AND current_query() ~* E'^\\s*COPY\\s';
+    is_empty boolean;
+BEGIN
+    IF TG_WHEN = 'AFTER' THEN
+        IF current_setting('revacct.restoring', true) = 'on' THEN
+            PERFORM set_config('session_replication_role', 'origin', true), set_config('revacct.restoring', 'off', true);
+        ELSIF is_copy AND NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+            -- where rows have no guard of their own
+            EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', TG_RELID::regclass) INTO is_empty;
+            IF NOT is_empty THEN
+                RAISE EXCEPTION 'COPY into table "%" is not how facts are recorded', TG_TABLE_NAME
+                    USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use load() and the functions record_...';
+            END IF;
+        END IF;
+        RETURN NULL;
+    END IF;
+    -- The first condition can be forged, the second cannot: only functions of the table's owner run as its owner.
+    IF current_setting('revacct.by_change', true) = 'on'
+       AND current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID) THEN
+        RETURN NEW;
+    ELSIF is_copy AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        IF TG_LEVEL = 'ROW' THEN
+            RETURN NEW;
+        END IF;
+        -- not its size: a restore that broke off leaves dead rows
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', TG_RELID::regclass) INTO is_empty;
+        IF is_empty THEN
+            -- pg_restore with several jobs knows no order among the tables of an extension: their foreign keys sleep until the end of this COPY
+            PERFORM set_config('session_replication_role', 'replica', true), set_config('revacct.restoring', 'on', true);
+            RETURN NEW;
+        END IF;
+    ELSIF is_copy AND TG_LEVEL = 'STATEMENT' THEN
+        RETURN NEW;  -- the dump of an empty table has no rows, and whoever restores it does no harm
+    END IF;
+    RAISE EXCEPTION '% on table "%" is not how the model is changed', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = 'What is defined comes into force, and ends, only through a change that its owners approved.',
+              HINT = 'Draft a change: SELECT draft_change(''why''), then define_...(), assign() or retire(), then propose_change(). '
+                     'A dump is restored by a superuser, into empty tables.';
+END $$;
+
+CREATE OR REPLACE FUNCTION _has_access(levels text[])
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- By membership alone: a superuser is a member of everything only in the eyes of pg_has_role().
+    WITH RECURSIVE belongs (oid) AS (
+        SELECT oid FROM pg_roles WHERE rolname = session_user
+        UNION
+        -- from PostgreSQL 16 on, who merely administers a role neither inherits from it nor becomes it
+        SELECT m.roleid FROM pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid, LATERAL (SELECT to_jsonb(m) AS option) AS o
+        WHERE coalesce((o.option ->> 'inherit_option')::boolean, true) OR coalesce((o.option ->> 'set_option')::boolean, true)
+    )
+    SELECT EXISTS (
+        SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
+        WHERE a.level = ANY (levels)
+              -- what grant_access() granted goes with a role; the name may be another's since
+              AND EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS p WHERE n.nspname = 'revacct' AND p.grantee = b.oid AND p.privilege_type = 'USAGE'));
+END;
+
+COMMENT ON FUNCTION draft_change(text, timestamptz, timestamptz, boolean) IS
+'Begins a change, says why, and returns its number; define_...(), assign() and retire() then fill it, and propose_change() puts it before the owners. Anyone may draft. effective_at: from when it is valid (NULL: from its approval). effective_until: until when; NULL: for good, and refused if something later is agreed already; infinity: for good, whatever is. retroactive: it is effective from before its approval.
+Errors: invalid_parameter_value (22023), check_violation (23514).';
+
+CREATE OR REPLACE FUNCTION _draft_version(change_id bigint, kind text, key text, action text DEFAULT 'define', successor text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET standard_conforming_strings = 'on'
+AS $$
+DECLARE
+    draft constant bigint := _my_draft(change_id);
+    number bigint;
+BEGIN
+    -- No name has spaces around it, and none is empty but where a key has a place for what may be missing.
+    IF key ~ E'^/|^$|^\\s|\\s$|[^\\\\]/\\s|\\s/'
+       OR (kind <> 'policy_target' AND key ~ E'[^\\\\]/$')
+       OR (kind NOT IN ('transition', 'policy_target', 'target', 'responsibility') AND key ~ E'[^\\\\]//') THEN
+        RAISE EXCEPTION 'the names in the key of a % must be given, without spaces around them', kind
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('The key would be "%s".', key);
+    END IF;
+    -- the later word in a draft is the one that counts
+    DELETE FROM revacct_data.version AS v WHERE v.change_id = draft AND v.kind = _draft_version.kind AND v.key = _draft_version.key;
+    INSERT INTO revacct_data.version (change_id, kind, key, action, successor, replaces, drafted_as_of)
+    VALUES (draft, kind, key, action, successor,
+            _in_force(kind, key, coalesce((SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = draft), clock_timestamp())),
+            -- not the clock: an approval that is under way was decided before now, and cannot be seen yet
+            (SELECT coalesce(max(c.decided_at), '-infinity') FROM revacct_data.change AS c WHERE c.status = 'approved'))
+    RETURNING version_id INTO number;
+    RETURN number;
+END $$;
+
+COMMENT ON COLUMN revacct_data.lifecycle.subject_kind IS 'What goes through it: lead, opportunity, account...';
+
+COMMENT ON TABLE revacct_data.code IS 'A code: a disposition, a loss or win reason, a lead source, a channel, a segment, a place on the buyer journey, a kind of event...';
+
+COMMENT ON COLUMN revacct_data.field_rule.subject_kind IS 'What has the field: lead, opportunity, account...';
+
+COMMENT ON COLUMN revacct_data.metric.unit IS 'Its unit: rate, days, EUR...';
+
+CREATE OR REPLACE FUNCTION _kin(kind text, key text)
+RETURNS TABLE (object_kind text, object_key text)
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- The first name of a key, of a rule on a field the first two; names may hold escaped slashes.
+    SELECT $1, $2
+    UNION ALL
+    SELECT parent.kind, substring($2 FROM CASE parent.kind WHEN 'field' THEN E'^(?:[^/\\\\]|\\\\.)*/(?:[^/\\\\]|\\\\.)*' ELSE E'^(?:[^/\\\\]|\\\\.)*' END)
+    FROM (VALUES ('stage', 'lifecycle'), ('transition', 'lifecycle'), ('policy_target', 'policy'), ('policy_step', 'policy'),
+                 ('target', 'metric'), ('code', 'code_list'), ('field_rule', 'field')) AS parent (child, kind)
+    WHERE parent.child = $1;
+END;
+
+CREATE OR REPLACE FUNCTION _keep_to_owner(relation regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+        FROM pg_class AS c, aclexplode(c.relacl) AS a WHERE c.oid = relation AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', relation, grantee);
+    END LOOP;
+END $$;
+
+COMMENT ON FUNCTION _keep_to_owner(regclass) IS 'Takes from a table that was just made what default privileges gave others: whoever has the privilege TRIGGER on a table has those of its writers.';
+
+CREATE OR REPLACE FUNCTION _open_intake(fact text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
+AS $$
+DECLARE
+    intake constant text := 'pg_temp.revacct_incoming_' || fact;
+    owner_name constant name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = to_regclass(intake));
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts');
+    IF owner_name IS NULL THEN
+        CASE fact
+        WHEN 'event' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_event (
+                subject_kind text, subject_key text, event text, occurred_at timestamptz, source_key text, lifecycle text, stage text, field text, code text,
+                code_list text, party text, actor text, amount numeric, currency text, program text, seq bigint, value bigint, corrects text, details jsonb);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_event');
+            GRANT INSERT ON pg_temp.revacct_incoming_event TO PUBLIC;
+            DROP TABLE IF EXISTS pg_temp.revacct_meaning;
+            CREATE TEMPORARY TABLE revacct_meaning (
+                event text, lifecycle text, stage text, field text, code_list text, code text, currency text, years int[], mark_kind text, mark_key text, code_key text,
+                mark int, code_no bigint);
+            PERFORM _keep_to_owner('pg_temp.revacct_meaning');
+        WHEN 'link' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_link (
+                from_source text, from_kind text, from_key text, to_source text, to_kind text, to_key text, role text, valid_from timestamptz,
+                valid_until timestamptz, share numeric, source_key text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_link');
+            GRANT INSERT ON pg_temp.revacct_incoming_link TO PUBLIC;
+        WHEN 'money' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_money (
+                source_key text, kind text, subject_kind text, subject_key text, program text, party text, starts_on date, ends_on date, amount numeric,
+                currency text, corrects text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_money');
+            GRANT INSERT ON pg_temp.revacct_incoming_money TO PUBLIC;
+        WHEN 'commitment' THEN
+            CREATE TEMPORARY TABLE revacct_incoming_commitment (
+                source_key text, kind text, subject_kind text, subject_key text, from_party text, to_party text, promised text, amount numeric, due_at timestamptz,
+                delivered_at timestamptz, outcome text, verified_by text, metric text, corrects text);
+            PERFORM _keep_to_owner('pg_temp.revacct_incoming_commitment');
+            GRANT INSERT ON pg_temp.revacct_incoming_commitment TO PUBLIC;
+        END CASE;
+    ELSIF owner_name <> current_user THEN
+        RAISE EXCEPTION 'the temporary table "revacct_incoming_%" is in the way', fact
+            USING ERRCODE = 'duplicate_table', HINT = 'Drop it: facts come in through a table of that name.';
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION _make_partition(year int)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    partition constant text := 'event_' || year;
+BEGIN
+    IF to_regclass('revacct_data.' || partition) IS NULL THEN
+        PERFORM _lock_registrations();
+        IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relname = partition AND c.relnamespace = 'revacct_data'::regnamespace) THEN
+            -- Attached, not made as a partition: that would wait for all who read or write the ledger.
+            EXECUTE format('CREATE TABLE revacct_data.%I (LIKE revacct_data.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            PERFORM _keep_to_owner(format('revacct_data.%I', partition)::regclass);
+            EXECUTE format('ALTER TABLE revacct_data.%I ADD PRIMARY KEY (source_key, source_no, occurred_at)', partition);
+            EXECUTE format('CREATE INDEX ON revacct_data.%I (subject_id)', partition);
+            EXECUTE format('CREATE INDEX ON revacct_data.%I USING brin (load_id) WITH (pages_per_range = 32)', partition);
+            -- so that the owner of a database can dump it
+            EXECUTE format('GRANT SELECT ON revacct_data.%I TO %I WITH GRANT OPTION', partition, (SELECT pg_get_userbyid(e.extowner) FROM pg_extension AS e WHERE e.extname = 'revacct'));
+            EXECUTE format('ALTER TABLE revacct_data.event ATTACH PARTITION revacct_data.%I FOR VALUES FROM (%L) TO (%L)', partition,
+                           year || '-01-01 00:00:00+00', (year + 1) || '-01-01 00:00:00+00');
+            EXECUTE format('CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
+            EXECUTE format('CREATE TRIGGER guard_end AFTER INSERT ON revacct_data.%I FOR EACH STATEMENT EXECUTE FUNCTION revacct._guard()', partition);
+            EXECUTE format('COMMENT ON TABLE revacct_data.%I IS %L', partition, format('The events of %s.', year));
+        END IF;
+    END IF;
+END $$;
+
+COMMENT ON COLUMN event_log.event IS 'What happened: stage_entered, a kind of event, a field that was set (amount_set...), or retracted.';
+
+CREATE OR REPLACE VIEW source_conflicts WITH (security_barrier) AS
+    WITH told AS (
+        SELECT i.same_as AS subject_id, CASE g.kind WHEN 'stage' THEN 'stage of ' || (revacct._key_names(g.key))[1] ELSE regexp_replace(replace((revacct._key_names(g.key))[1], 'assigned', 'owner'), '_set$', '') END AS field,
+               e.source_no, e.occurred_at, e.seq, e.source_key,
+               CASE g.kind WHEN 'stage' THEN (revacct._key_names(g.key))[2]
+                    ELSE CASE WHEN g.key = 'assigned' THEN party.party WHEN (revacct._key_names(g.key))[1] = 'amount_set' THEN e.amount || coalesce(' ' || e.currency, '')
+                              ELSE coalesce(code.code, e.details ->> 'value') END END AS value
+        FROM revacct_data.identity AS i JOIN revacct_data.event AS e USING (subject_id) JOIN revacct_data.numbering AS g ON g.is_mark AND g.number = e.mark
+             LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.code_no LEFT JOIN revacct_data.party AS party ON party.party_no = e.party_no
+        WHERE (g.kind = 'stage' OR g.key = 'assigned' OR (revacct._key_names(g.key))[1] LIKE E'%\\_set')
+          AND NOT EXISTS (SELECT FROM revacct_data.correction AS c WHERE c.source_no = e.source_no AND c.source_key = e.source_key)
+    ), latest AS (
+        SELECT DISTINCT ON (t.subject_id, t.field, t.source_no) t.*, u.kind
+        FROM told AS t JOIN revacct_data.subject AS u USING (subject_id) WHERE t.value IS NOT NULL
+        ORDER BY t.subject_id, t.field, t.source_no, t.occurred_at DESC, t.seq DESC NULLS LAST, t.source_key COLLATE "C" DESC
+    ), ranked AS (
+        SELECT l.*, s.source,
+               first_value(l.value) OVER best AS chosen_value, first_value(s.source) OVER best AS chosen_source
+        FROM latest AS l JOIN revacct_data.source AS s USING (source_no)
+             LEFT JOIN LATERAL (SELECT min(f.priority) AS priority FROM revacct_data.field_rule AS f JOIN revacct_data.validity AS v USING (version_id)
+                                WHERE f.rule = 'source' AND f.subject_kind = l.kind AND f.field = l.field AND f.source = s.source AND upper_inf(v.recorded) AND v.valid @> statement_timestamp()) AS agreed ON true
+        WINDOW best AS (PARTITION BY l.subject_id, l.field ORDER BY agreed.priority NULLS LAST, s.priority, l.occurred_at DESC, s.source COLLATE "C")
+    )
+    SELECT s.source AS subject_source, r.kind AS subject_kind, u.subject_key, r.field, r.source, r.value AS told_value, r.occurred_at, r.chosen_source, r.chosen_value
+    FROM ranked AS r JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = u.source_no
+    WHERE r.value IS DISTINCT FROM r.chosen_value AND (SELECT revacct._viewer_sees_all(current_user));
+
+COMMENT ON COLUMN source_conflicts.field IS 'The field: owner, amount, lead_source, stage of a lifecycle...';
+
+CREATE OR REPLACE FUNCTION _text_as_instant(value text)
+RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    part text[] := regexp_match(value, E'^\\s*([12]\\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])(?:[ T]((?:[01]?\\d|2[0-3]):[0-5]\\d(?::[0-5]\\d(?:\\.\\d+)?)?)\\s*(Z|UTC|[+-](?:0\\d|1[0-5])(?::?[0-5]\\d)?)?)?\\s*$');
+    year int;
+    hour int;
+BEGIN
+    IF part IS NULL THEN
+        -- month first, as Salesforce writes it at home, and spreadsheets after it
+        part := regexp_match(value, E'^\\s*(0?[1-9]|1[0-2])/(0?[1-9]|[12]\\d|3[01])/([12]\\d{3}|\\d\\d)(?:,? +(\\d\\d?):([0-5]\\d)(:[0-5]\\d)?(?: ?([AaPp])[Mm])?)?\\s*$');
+        year := part[3];
+        hour := coalesce(part[4], '0');
+        IF part[7] IS NOT NULL THEN
+            hour := CASE WHEN hour BETWEEN 1 AND 12 THEN hour % 12 + CASE WHEN part[7] IN ('P', 'p') THEN 12 ELSE 0 END END;
+        END IF;
+        IF part IS NULL OR hour IS NULL OR hour > 23 THEN
+            RETURN NULL;
+        END IF;
+        part := ARRAY[(CASE WHEN year < 70 THEN 2000 WHEN year < 100 THEN 1900 ELSE 0 END + year)::text, lpad(part[1], 2, '0'), lpad(part[2], 2, '0'),
+                      format('%s:%s%s', lpad(hour::text, 2, '0'), coalesce(part[5], '00'), part[6]), NULL];
+    END IF;
+    IF part[3] > '28' AND part[3]::int > extract(day FROM make_date(part[1]::int, part[2]::int, 1) + interval '1 month -1 day') THEN
+        RETURN NULL;
+    END IF;
+    -- The year first, and a zone: read alike in every session.
+    RETURN format('%s-%s-%s %s%s', part[1], part[2], part[3], coalesce(part[4], '00:00'), coalesce(part[5], 'Z'))::timestamptz;
+END;
+$$;
+
+CREATE OR REPLACE FUNCTION _landed_instant(value text)
+RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- Inlined into the views: what nearly all connectors write is cast at once, the rest is looked at.
+    SELECT CASE WHEN value ~ E'^[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])[ T]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?(Z|[+-]0\\d:?00)$' THEN value::timestamptz
+                WHEN value ~ E'^[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])([ T]([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?)?$' THEN pg_catalog.timezone('UTC', value::timestamp)
+                ELSE revacct._text_as_instant(value) END;
+END;
+
+CREATE OR REPLACE FUNCTION _landed_time(value text)
+RETURNS timestamptz
+LANGUAGE SQL STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- Inlined into the views. 12 or 13 digits are milliseconds since 1970.
+    SELECT CASE WHEN value ~ E'^\\d{12,13}$' THEN timestamptz '1970-01-01 00:00:00+00' + value::pg_catalog.int8 * interval '1 millisecond' ELSE revacct._landed_instant(value) END;
+END;
+
+CREATE OR REPLACE FUNCTION _landed_number(value text)
+RETURNS numeric
+LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE WHEN value ~ E'^\\s*[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d{1,3})?\\s*$' THEN value::numeric END;
+END;
+
+CREATE OR REPLACE FUNCTION _landed_rows(name text, relation regclass, VARIADIC columns text[])
+RETURNS text
+LANGUAGE SQL STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- NOT MATERIALIZED: several branches of the view read it, each with conditions of its own
+    SELECT format(E'%I AS NOT MATERIALIZED (\n    SELECT %s%s)', name,
+               string_agg(format('%s AS %I', _landed_expression(relation, word.words[2], VARIADIC word.words[3:]), word.words[1]), ', '
+                          ORDER BY c.no),
+               CASE WHEN relation IS NULL THEN ' WHERE false' ELSE format(E'\n    FROM %s AS t', relation) END)
+    FROM unnest(columns) WITH ORDINALITY AS c (text, no), LATERAL (SELECT regexp_split_to_array(btrim(c.text), E'[\\s,:]+') AS words) AS word;
+END;
+
+CREATE OR REPLACE FUNCTION _make_mapping_view(views text, name text, tables text[], branches text[], combine text, meaning text)
+RETURNS regclass
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    body text := array_to_string(branches, format(E'\n%s\n', combine));
+    ctes text := '';
+    cte text;
+BEGIN
+    -- Only the CTEs that something reads, from the last on: one reads those before it.
+    FOR i IN REVERSE cardinality(tables) .. 1 LOOP
+        cte := tables[i];
+        IF body ~ format(E'\\m%s\\M', split_part(cte, ' ', 1)) OR ctes ~ format(E'\\m%s\\M', split_part(cte, ' ', 1)) THEN
+            ctes := cte || CASE WHEN ctes = '' THEN '' ELSE E',\n' END || ctes;
+        END IF;
+    END LOOP;
+    EXECUTE format(E'CREATE OR REPLACE VIEW %I.%I AS\n%s%s', views, name, CASE WHEN ctes = '' THEN '' ELSE 'WITH ' || ctes || E'\n' END, body);
+    EXECUTE format('COMMENT ON VIEW %I.%I IS %L', views, name, meaning);
+    RETURN format('%I.%I', views, name)::regclass;
+END $$;
+
+CREATE OR REPLACE FUNCTION _one_line(remark text)
+RETURNS text
+LANGUAGE SQL IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+RETURN pg_catalog.regexp_replace(remark, E'[\\x01-\\x1f\\x7f]+', ' ', 'g');
+
+CREATE OR REPLACE FUNCTION _column_facts(relation regclass)
+RETURNS TABLE (column_no int, name text, plain_name text, type text, sort text, has_zone boolean, sampled bigint, filled bigint, different bigint, middle text, first_value text, future bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC' SET client_min_messages = 'error'
+AS $$
+#variable_conflict use_column
+DECLARE
+    moment constant text := E'^\\d{4}-\\d\\d-\\d\\d([ T]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?( ?(Z|[+-]\\d\\d(:?\\d\\d)?))?)?$';
+    zoned constant text := E'^\\d{4}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)? ?(Z|[+-]\\d\\d(:?\\d\\d)?)$';
+    told text;
+BEGIN
+    SELECT string_agg(format('(%s, nullif(left(r.%I::text, 1000), ''''))', a.attnum, a.attname), ', ' ORDER BY a.attnum) INTO told
+    FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped;
+    IF told IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format($query$
+        WITH sample AS MATERIALIZED (SELECT * FROM %1$s LIMIT 10000)
+        SELECT a.attnum::int, a.attname::text, lower(regexp_replace(regexp_replace(a.attname, '__c$', ''), '([a-z0-9])([A-Z])', E'\\1_\\2', 'g')), format_type(a.atttypid, NULL),
+               CASE WHEN a.atttypid = ANY ('{date, timestamp, timestamptz}'::regtype[]) THEN 'time'
+                    WHEN coalesce(s.filled, 0) > 0 AND s.moments = s.filled AND t.typcategory = 'S' THEN 'time'
+                    WHEN t.typcategory = 'N' OR a.atttypid = 'money'::regtype THEN 'number'
+                    WHEN t.typcategory = 'S' AND coalesce(s.filled, 0) > 0 AND s.numbers = s.filled THEN 'number'
+                    WHEN t.typcategory IN ('S', 'E') OR a.atttypid = 'uuid'::regtype THEN 'text' ELSE 'other' END,
+               a.atttypid = 'timestamptz'::regtype OR (t.typcategory = 'S' AND coalesce(s.filled, 0) > 0 AND s.zoned = s.filled),
+               coalesce(s.sampled, 0), coalesce(s.filled, 0), coalesce(s.different, 0), s.middle, s.first_value, coalesce(s.future, 0)
+        FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+             LEFT JOIN (
+                 SELECT u.no, count(*) AS sampled, count(u.v) AS filled, count(DISTINCT u.v) AS different, count(*) FILTER (WHERE u.v ~ %3$L) AS moments, count(*) FILTER (WHERE u.v ~ %4$L) AS zoned,
+                        count(*) FILTER (WHERE u.v ~ E'^\\s*-?\\d+(\\.\\d+)?\\s*$') AS numbers, percentile_disc(0.5) WITHIN GROUP (ORDER BY u.v COLLATE "C") AS middle,
+                        min(u.v COLLATE "C") AS first_value, count(*) FILTER (WHERE u.v ~ %3$L AND u.v COLLATE "C" > %5$L) AS future
+                 FROM sample AS r, LATERAL (VALUES %2$s) AS u (no, v) GROUP BY u.no) AS s ON s.no = a.attnum
+        WHERE a.attrelid = %6$s AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum$query$, relation, told, moment, zoned, to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), relation::oid);
+END $$;
+
+CREATE OR REPLACE FUNCTION suggest_mapping(relation regclass, source text DEFAULT NULL, lifecycle text DEFAULT NULL, subject_kind text DEFAULT 'opportunity')
+RETURNS SETOF text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    most_values constant int := 200;
+    ending constant text := E'^(closed[ _-]?)?(won|lost|win|loss|closed?|customer|converted|signed|paid|disqualified|unqualified|rejected|cancell?ed|abandoned|churned|expired|solved|resolved|done|completed?|dead|junk)\\y|\\y(won|lost)$';
+    schema_name text;
+    table_name text;
+    own_events text;
+    own_links text;
+    facts jsonb;
+    f record;
+    times text[];          -- columns that tell when something happened
+    ends text[];           -- of them, those that tell when it was over
+    starts text[];         -- and the others, the earliest first
+    kind_words text;
+    key_column text;
+    row_column text;
+    stage_column text;
+    pair_column text;
+    created_column text;
+    updated_column text;
+    expected_column text;
+    owner_column text;
+    source_column text;
+    segment_column text;
+    amount_column text;
+    currency_column text;
+    account_column text;
+    reason_column text;
+    found text[];
+    is_history boolean := false;
+    is_unique boolean;
+    changed text;          -- when what has no time of its own was so
+    since text;            -- the first of its times
+    until text;            -- the last of them
+    suffix text;           -- what its key ends in
+    stages jsonb := '[]';  -- stage, at (its column), n, is_end
+    at_column record;
+    arm text;
+    remarks text[] := '{}';
+    columns text[] := '{}';
+    events jsonb[] := '{}';
+    mapped record;
+    known_events text;
+    known_links text;
+    use_events text;
+    use_links text;
+    use_money text;
+    use_commitments text;
+    joined text;
+    undated text[] := '{}';
+    i int;
+BEGIN
+    IF relation IS NULL THEN
+        RAISE EXCEPTION 'a mapping is of a table or view' USING ERRCODE = 'null_value_not_allowed', HINT = 'SELECT suggest_mapping(''crm.deals'').';
+    ELSIF subject_kind IS NULL OR subject_kind NOT IN ('account', 'person', 'lead', 'opportunity', 'contract', 'project', 'case') THEN
+        RAISE EXCEPTION 'unknown subject_kind: %', coalesce(subject_kind, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It is account, person, lead, opportunity, contract, project or case.';
+    END IF;
+    SELECT n.nspname, c.relname INTO schema_name, table_name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    source := coalesce(source, table_name);
+    lifecycle := coalesce(lifecycle, subject_kind);
+    own_events := format('%I.%I', schema_name, left(table_name, 50) || '_events');
+    own_links := format('%I.%I', schema_name, left(table_name, 50) || '_links');
+    SELECT jsonb_agg(to_jsonb(c)) INTO facts FROM _column_facts(relation) AS c;
+    facts := coalesce(facts, '[]');
+
+    -- Which column is what
+
+    updated_column := (_columns_named(facts, '{time}', 'updated(_?(at|on|date))?|(last_?)?modified(_?(at|on|date|time))?|last_?updated(_?(at|on))?|update_?date|date_?(modified|updated)|write_date|system_?modstamp|hs_lastmodifieddate'))[1];
+    created_column := (_columns_named(facts, '{time}', 'created?(_?(at|on|date|time|timestamp))?|date_?created|creation_?(date|time)|inserted_at',
+        '(first_contact|opened|open|registered|registration|received|submitted|entered|added|inquiry|enquiry|sign_?up|start|started)(_?(at|on|date|time|timestamp))?|date_(opened|entered|added|received)'))[1];
+    expected_column := (_columns_named(facts, '{time}', '(expected|estimated|forecast|target|planned)_?clos(e|ing|ure)?_?(date|at|on)?|date_deadline'))[1];
+    -- a date of closing that lies in the future is what people expect
+    found := ARRAY(SELECT c.name FROM jsonb_to_recordset(facts) AS c (name text, plain_name text, sort text, filled bigint, future bigint)
+                   WHERE c.sort = 'time' AND c.future > 0.02 * c.filled AND c.plain_name ~ 'clos');
+    IF expected_column IS NULL THEN
+        expected_column := found[1];
+    END IF;
+    SELECT coalesce(array_agg(c.name ORDER BY c.middle COLLATE "C", c.column_no), '{}'), coalesce(array_agg(c.name ORDER BY c.middle COLLATE "C", c.column_no) FILTER (WHERE c.plain_name ~ '(clos|^won|_won|lost|^end|_end|finish|resolved|solved|complet|convert|cancel|churn)'), '{}')
+    INTO times, ends
+    FROM jsonb_to_recordset(facts) AS c (column_no int, name text, plain_name text, sort text, middle text)
+    WHERE c.sort = 'time' AND c.name IS DISTINCT FROM updated_column AND c.name IS DISTINCT FROM expected_column AND c.name <> ALL (found)
+      AND c.plain_name !~ '^_|synced|loaded|extracted|ingested|^last_?|_last_|next_|due|deadline|expected|estimated|forecast|target|planned|birth|valid_(from|to|until)|remind|renew|expir';
+    starts := ARRAY(SELECT t.name FROM unnest(times) WITH ORDINALITY AS t (name, no) WHERE t.name <> ALL (ends) ORDER BY t.name IS DISTINCT FROM created_column, t.no);
+
+    remarks := remarks || ARRAY(SELECT format('%s is no time as it stands: it holds texts such as %L. Make a view that casts it.', c.name, c.first_value)
+                                FROM jsonb_to_recordset(facts) AS c (column_no int, name text, plain_name text, sort text, filled bigint, first_value text)
+                                WHERE c.sort = 'text' AND c.filled > 0 AND c.plain_name ~ '(^|_)(date|time|timestamp|at|on)$|date$' ORDER BY c.column_no);
+
+    found := _columns_named(facts, '{text}', '(deal|opportunity|pipeline|sales|lifecycle)?_?stage(_?name)?', 'status(_?name)?|(lead|deal|hs_lead|ticket)_?status|phase|state', '.*_(stage|status|phase)');
+    SELECT t.name INTO stage_column
+    FROM unnest(found) WITH ORDINALITY AS t (name, no) JOIN jsonb_to_recordset(facts) AS c (name text, different bigint) USING (name)
+    WHERE c.different BETWEEN 1 AND 50 ORDER BY t.no LIMIT 1;
+    IF stage_column IS NULL AND found <> '{}' THEN
+        remarks := remarks || format('is %s the stage? It holds no value, or more than 50 different ones.', found[1]);
+    END IF;
+
+    kind_words := CASE subject_kind WHEN 'opportunity' THEN 'opportunity|opp|deal|ticket' WHEN 'lead' THEN 'lead|mql|sql|inquiry|enquiry|prospect' WHEN 'account' THEN 'account|company|customer|organi[sz]ation|client'
+                                    WHEN 'person' THEN 'person|contact|user' WHEN 'contract' THEN 'contract|subscription' WHEN 'project' THEN 'project|job|engagement' ELSE 'case|ticket|incident|issue|request' END;
+    found := _columns_named(facts, '{text, number}', '(' || kind_words || ')_?(id|key|no|number|uuid|ref)', 'id|key|uuid|guid|external_id|record_id', kind_words || '|number|no|code', '.*_(id|key|uuid|number|no)')
+             || ARRAY(SELECT c.name FROM jsonb_to_recordset(facts) AS c (name text, sort text, sampled bigint, filled bigint, different bigint, column_no int)
+                      WHERE c.sort IN ('text', 'number') AND c.sampled > 0 AND c.different = c.sampled ORDER BY c.column_no);
+    -- the primary key is it, unless a column is named for the subject
+    SELECT a.attname INTO key_column
+    FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = relation AND x.indisprimary AND x.indnkeyatts = 1;
+    IF key_column IS NULL OR _columns_named(facts, '{text, number}', '(' || kind_words || ')_?(id|key|no|number|uuid|ref)') <> '{}' THEN
+        row_column := key_column;
+        key_column := found[1];
+    END IF;
+    SELECT c.sampled = c.different INTO is_unique FROM jsonb_to_recordset(facts) AS c (name text, sampled bigint, different bigint) WHERE c.name = key_column;
+    pair_column := (_columns_named(facts, '{time}', '(stage|status)_?(changed?|entered|entry|updated|modified|start)?_?(at|on|date|time|timestamp)|(date|time)_?entered_?(stage|status)|last_?(stage|status)_?changed?(_?(at|on|date))?|entered_stage(_at)?',
+                    'changed?(_?(at|on|date|time))?|entered_?(at|on)|occurred_?(at|on)'))[1];
+    IF NOT is_unique AND stage_column IS NOT NULL AND coalesce(pair_column, created_column, times[1]) IS NOT NULL THEN
+        is_history := true;
+        pair_column := coalesce(pair_column, created_column, times[1]);
+        row_column := coalesce(row_column, (SELECT c.name FROM jsonb_to_recordset(facts) AS c (name text, sort text, sampled bigint, different bigint, column_no int)
+                                            WHERE c.sort IN ('text', 'number') AND c.different = c.sampled AND c.name <> key_column ORDER BY c.name ~* 'id$' DESC, c.column_no LIMIT 1));
+        times := ARRAY[pair_column];
+        starts := times;
+        ends := '{}';
+        updated_column := NULL;
+    ELSE
+        row_column := NULL;
+        IF pair_column IS NOT NULL THEN
+            times := array_remove(times, pair_column);
+            starts := array_remove(starts, pair_column);
+            ends := array_remove(ends, pair_column);
+        END IF;
+    END IF;
+
+    found := _columns_named(facts, '{text, number}', '(deal|lead|opportunity|account|hubspot|record)?_?owner(_?(id|name|key))?', '(sales_?)?(agent|rep|person)(_?(id|name))?|salesperson(_?(id|name))?|sales_?representative',
+        'assign(ed_?to|ee|ed_user)(_?(id|name))?|account_?(executive|manager)(_?(id|name))?|responsible(_?(id|name))?|ae|closer|sr(_id)?', 'user_?id|(sdr|bdr)(_?id)?|created_?by(_?id)?');
+    owner_column := found[1];
+    remarks := remarks || CASE WHEN owner_column IS NULL THEN ARRAY[format('which column says who owns it? candidates: %s.', coalesce(
+                                   (SELECT string_agg(c.name, ', ' ORDER BY c.column_no) FROM jsonb_to_recordset(facts) AS c (name text, sort text, sampled bigint, different bigint, column_no int)
+                                    WHERE c.sort = 'text' AND c.different BETWEEN 2 AND c.sampled / 3 AND c.name IS DISTINCT FROM stage_column), 'none'))]
+                               WHEN cardinality(found) > 1 THEN ARRAY[format('the owner may also be in: %s.', array_to_string(found[2:], ', '))] ELSE '{}' END;
+
+    found := _columns_named(facts, '{text}', 'lead_?source(_?name)?|original_source', '(lead_)?(source|origin)(_?name)?|hs_analytics_source|utm_source', '(marketing_|acquisition_)?channel|medium|utm_medium');
+    SELECT t.name INTO source_column FROM unnest(found) WITH ORDINALITY AS t (name, no) JOIN jsonb_to_recordset(facts) AS c (name text, different bigint) USING (name)
+    WHERE c.different <= most_values ORDER BY t.no LIMIT 1;
+    IF source_column IS NULL THEN
+        remarks := remarks || coalesce('is the lead source in ' || found[1] || format('? It has more than %s different values.', most_values), 'no column says where it came from (lead_source).');
+    END IF;
+
+    found := _columns_named(facts, '{text}', '(.*_)?segment', 'sector|industry|vertical|market', '((lead|deal|opportunity|account|customer|business)_)?type|tier|size(_band)?', 'product(_?(line|family|name))?|region|territory|country|pipeline');
+    found := ARRAY(SELECT t.name FROM unnest(found) WITH ORDINALITY AS t (name, no) JOIN jsonb_to_recordset(facts) AS c (name text, different bigint) USING (name)
+                   WHERE c.different BETWEEN 1 AND most_values AND t.name IS DISTINCT FROM stage_column ORDER BY t.no);
+    segment_column := found[1];
+    IF segment_column IS NULL THEN
+        remarks := remarks || 'no column looks like a segment (segment, industry, type...).'::text;
+    ELSIF cardinality(found) > 1 THEN
+        remarks := remarks || format('the segment may also be: %s.', array_to_string(found[2:], ', '));
+    END IF;
+
+    amount_column := (_columns_named(facts, '{number}', 'amount|(deal|opportunity|total|contract|net|converted)_?amount', '(deal|close|closed|won|contract|opportunity)_?value|value', '.*_amount|expected_?revenue|acv|tcv|arr|mrr'))[1];
+    IF amount_column IS NULL THEN
+        found := _columns_named(facts, '{number}', '.*(revenue|price|value|total|cost|budget)');
+        remarks := remarks || ('no column is called amount or deal value' || CASE WHEN found <> '{}' THEN ': is it one of ' || array_to_string(found, ', ') || '?' ELSE '.' END);
+    END IF;
+    currency_column := (_columns_named(facts, '{text}', '(deal_?)?currency(_?(iso)?_?(code|name))?'))[1];
+    reason_column := (_columns_named(facts, '{text}', '(loss|lost|win|won|close|closed)_?reason(_?name)?|disposition|reason'))[1];
+    IF reason_column IS NOT NULL AND (SELECT c.different FROM jsonb_to_recordset(facts) AS c (name text, different bigint) WHERE c.name = reason_column) > most_values THEN
+        remarks := remarks || format('%s has more than %s different values: it looks like free text, and is left out.', reason_column, most_values);
+        reason_column := NULL;
+    END IF;
+    account_column := CASE WHEN subject_kind <> 'account' THEN
+        (_columns_named(facts, '{text, number}', '(account|company|customer|client|organi[sz]ation|partner)_?(id|key)', '(account|company|customer|client|organi[sz]ation)(_?name)?'))[1] END;
+    IF account_column = key_column THEN
+        account_column := NULL;
+    END IF;
+
+    -- Head
+
+    RETURN NEXT _one_line(format('-- A first mapping of %s as facts of source %L, written by suggest_mapping() from the first %s rows.', relation, source,
+                                 coalesce((facts -> 0 ->> 'sampled'), '0')));
+    RETURN NEXT '-- Read it, alter it, run it: running it again replaces the view, and load() takes only what is new.';
+    IF key_column IS NULL OR (times = '{}' AND pair_column IS NULL) THEN
+        IF key_column IS NULL THEN
+            RETURN NEXT _one_line(format('-- Which column is the key of the %s? None is named so, and none has a value of its own in each row. Columns: %s.', subject_kind,
+                                                                       coalesce((SELECT string_agg(c.name, ', ' ORDER BY c.column_no) FROM jsonb_to_recordset(facts) AS c (name text, column_no int)), 'none')));
+        END IF;
+        IF times = '{}' AND pair_column IS NULL THEN
+            RETURN NEXT '-- When did it happen? No column holds dates or times of what happened. Without them there are no events.';
+        END IF;
+        FOREACH arm IN ARRAY remarks LOOP
+            RETURN NEXT _one_line('-- ' || arm);
+        END LOOP;
+        RETURN NEXT '-- Make a view that has both, and ask again for that.';
+        RETURN;
+    END IF;
+    IF NOT coalesce(is_unique, true) AND NOT is_history THEN
+        remarks := remarks || format('%s is not different in each row: rows of one key meet, and the same event told otherwise is set aside.', key_column);
+    END IF;
+    RETURN NEXT format('-- source_key: an event keeps its key for ever. Where a value or date is part of it, an edited one is a new event; where not, the edited row is set aside and told (rejected_facts).');
+    FOREACH arm IN ARRAY remarks LOOP
+        RETURN NEXT _one_line('-- ' || arm);
+    END LOOP;
+
+    -- The table, read once, in our terms
+
+    columns := ARRAY[format('r.%I%s AS subject_key', key_column, CASE WHEN (SELECT c.type FROM jsonb_to_recordset(facts) AS c (name text, type text) WHERE c.name = key_column) <> 'text' THEN '::text' ELSE '' END),
+                     format('%L || r.%I::text%s AS row_key', table_name || '/', coalesce(row_column, key_column), CASE WHEN is_history AND row_column IS NULL THEN format(' || ''/'' || extract(epoch FROM %s)', '@' || pair_column || '@') ELSE '' END)];
+    FOR f IN
+        SELECT t.role, c.name, c.type, c.sort, c.has_zone
+        FROM (VALUES (1, 'stage', stage_column), (2, 'owner', owner_column), (3, 'lead_source', source_column), (4, 'segment', segment_column), (5, 'amount', amount_column),
+                     (6, 'currency', currency_column), (7, 'reason', reason_column)) AS t (no, role, name)
+             JOIN jsonb_to_recordset(facts) AS c (name text, type text, sort text, has_zone boolean) USING (name)
+        ORDER BY t.no
+    LOOP
+        columns := columns || format(CASE WHEN f.role = 'amount' AND f.type ~ '^(text|character)' THEN 'nullif(btrim(r.%I), '''')::numeric AS %s' WHEN f.role = 'amount' THEN 'r.%I::numeric AS %s'
+                                          WHEN f.type IN ('text', 'character varying') THEN 'nullif(r.%I::text, '''') AS %s' ELSE 'r.%I::text AS %s' END, f.name, f.role);
+    END LOOP;
+    FOR f IN
+        SELECT c.name, c.type, c.has_zone
+        FROM jsonb_to_recordset(facts) AS c (column_no int, name text, type text, has_zone boolean)
+        WHERE c.name = ANY (times || ARRAY[pair_column, updated_column, expected_column]) ORDER BY c.column_no
+    LOOP
+        arm := CASE WHEN f.type ~ '^(text|character)' AND f.has_zone THEN format('nullif(r.%I, '''')::timestamptz', f.name)
+                    WHEN f.type ~ '^(text|character)' THEN format('nullif(r.%I, '''')::timestamp AT TIME ZONE ''UTC''', f.name)
+                    WHEN f.has_zone THEN format('r.%I', f.name)
+                    WHEN f.type = 'date' THEN format('r.%I::timestamp AT TIME ZONE ''UTC''', f.name)
+                    ELSE format('r.%I AT TIME ZONE ''UTC''', f.name) END;
+        columns[2] := replace(columns[2], '@' || f.name || '@', arm);
+        columns := columns || (arm || format(' AS %I', f.name) || CASE WHEN NOT f.has_zone THEN ' -- in which time zone?' ELSE '' END);
+    END LOOP;
+    RETURN NEXT format('CREATE OR REPLACE VIEW %s', own_events);
+    RETURN NEXT '    (subject_kind, subject_key, event, occurred_at, source_key, lifecycle, stage, field, code, code_list, party, amount, currency, details) AS';
+    RETURN NEXT 'WITH landed AS NOT MATERIALIZED (';
+    FOR i IN 1 .. cardinality(columns) LOOP
+        arm := replace(columns[i], ' -- in', CASE WHEN i < cardinality(columns) THEN ',  -- in' ELSE '  -- in' END);
+        RETURN NEXT CASE i WHEN 1 THEN '    SELECT ' ELSE '           ' END || arm || CASE WHEN i < cardinality(columns) AND arm = columns[i] THEN ',' ELSE '' END;
+    END LOOP;
+    RETURN NEXT format('    FROM %I.%I AS r', schema_name, table_name);
+    RETURN NEXT ')';
+
+    -- Which stage was entered when
+
+    IF stage_column IS NOT NULL THEN
+        EXECUTE format($query$
+            WITH sample AS MATERIALIZED (SELECT * FROM %1$s LIMIT 10000)
+            SELECT coalesce(jsonb_agg(to_jsonb(v)), '[]')
+            FROM (SELECT s.stage, count(*) AS n, s.stage ~* %4$L AS is_end,
+                         (SELECT jsonb_object_agg(a.name, a.filled) FROM (SELECT u.name, count(u.v) AS filled FROM sample AS o, LATERAL (VALUES %3$s) AS u (name, v) WHERE o.%2$I::text = s.stage GROUP BY u.name) AS a) AS filled
+                  FROM (SELECT r.%2$I::text AS stage FROM sample AS r WHERE r.%2$I::text <> '') AS s GROUP BY s.stage) AS v$query$,
+            relation, stage_column, coalesce((SELECT string_agg(format('(%L, nullif(o.%I::text, ''''))', t.name, t.name), ', ') FROM unnest(times) AS t (name)), '(NULL, NULL)'), ending)
+        INTO stages;
+        SELECT jsonb_agg(v.stage_fact || jsonb_build_object('at', CASE WHEN pair_column IS NOT NULL THEN pair_column ELSE (
+                   SELECT t.name
+                   FROM unnest(CASE WHEN NOT (v.stage_fact ->> 'is_end')::boolean THEN starts WHEN ends <> '{}' THEN ends ELSE array_remove(starts, created_column) END) AS t (name)
+                        JOIN jsonb_to_recordset(facts) AS c (name text, filled bigint, middle text, column_no int) USING (name)
+                   WHERE coalesce((v.stage_fact -> 'filled' ->> t.name)::bigint, 0) >= 0.9 * (v.stage_fact ->> 'n')::bigint
+                   ORDER BY _names_itself(v.stage_fact ->> 'stage', t.name) DESC, c.filled, c.middle COLLATE "C" DESC, c.column_no LIMIT 1) END))
+        INTO stages FROM jsonb_array_elements(stages) AS v (stage_fact);
+    ELSE
+        -- each time is a stage
+        SELECT coalesce(jsonb_agg(jsonb_build_object('stage', coalesce(nullif(regexp_replace(c.plain_name, '_?(at|on|date|time|timestamp|datetime)$|^date_', ''), ''), c.plain_name),
+                                                     'n', c.filled, 'is_end', t.name = ANY (ends), 'at', t.name)), '[]') INTO stages
+        FROM unnest(times) AS t (name) JOIN jsonb_to_recordset(facts) AS c (name text, plain_name text, filled bigint) USING (name);
+    END IF;
+    stages := coalesce(stages, '[]');
+
+    -- The events. What has no time of its own was so when the row was changed last, or else from the first of its times on.
+
+    found := starts || ends;
+    IF found = '{}' THEN
+        found := ARRAY[pair_column];
+    END IF;
+    since := CASE WHEN is_history THEN quote_ident(pair_column) ELSE _first_of(found) END;
+    until := CASE WHEN is_history THEN quote_ident(pair_column)
+                  ELSE _first_of(ARRAY(SELECT t.name FROM unnest(found) WITH ORDINALITY AS t (name, no) ORDER BY t.no DESC)) END;
+    changed := coalesce(quote_ident(updated_column), since);
+    suffix := CASE WHEN updated_column IS NOT NULL THEN format(' || ''/'' || extract(epoch FROM %s)', changed) ELSE '' END;
+
+    IF is_history THEN
+        events := events || jsonb_build_object('remark', 'created: when it is first heard of', 'event', '''created''', 'occurred_at', format('min(%s)', since), 'dated', since, 'group', 'subject_key',
+                                               'source_key', format('%L || subject_key || ''/created''', table_name || '/'));
+        events := events || jsonb_build_object('remark', 'the stages it went through', 'event', '''stage_entered''', 'occurred_at', since, 'dated', since, 'source_key', 'row_key || ''/stage''',
+                                               'lifecycle', quote_literal(lifecycle), 'stage', 'stage', 'where', 'stage IS NOT NULL');
+    ELSE
+        IF starts <> '{}' THEN
+            events := events || jsonb_build_object('remark', CASE WHEN starts[1] = created_column THEN 'created' ELSE 'created: the first date that is known' END, 'event', '''created''',
+                                                   'occurred_at', quote_ident(starts[1]), 'dated', quote_ident(starts[1]), 'source_key', 'row_key || ''/created''');
+        END IF;
+        IF stage_column IS NOT NULL AND pair_column IS NOT NULL THEN
+            events := events || jsonb_build_object(
+                'remark', format('the stage it is in, since %s%s', pair_column, CASE WHEN starts || ends <> '{}' THEN format('; do %s tell of stages before it?', array_to_string(starts || ends, ', ')) ELSE '' END),
+                'event', '''stage_entered''', 'occurred_at', quote_ident(pair_column), 'dated', quote_ident(pair_column),
+                'source_key', format('row_key || ''/stage/'' || stage || ''/'' || extract(epoch FROM %I)', pair_column), 'lifecycle', quote_literal(lifecycle), 'stage', 'stage', 'where', 'stage IS NOT NULL');
+        ELSE
+            FOR at_column IN
+                SELECT s.at AS name, array_agg(s.stage ORDER BY s.n DESC, s.stage COLLATE "C") AS names, s.is_end
+                FROM jsonb_to_recordset(stages) AS s (stage text, n bigint, is_end boolean, at text) WHERE s.at IS NOT NULL
+                GROUP BY s.at, s.is_end ORDER BY array_position(starts || ends, s.at), s.is_end
+            LOOP
+                IF stage_column IS NULL OR (cardinality(at_column.names) = 1 AND NOT at_column.is_end) THEN
+                    events := events || jsonb_build_object(
+                        'remark', format('%s: whoever has %s entered it then', at_column.names[1], at_column.name), 'event', '''stage_entered''', 'occurred_at', quote_ident(at_column.name),
+                        'dated', quote_ident(at_column.name), 'source_key', format('row_key || %L || extract(epoch FROM %I)', '/stage/' || at_column.names[1] || '/', at_column.name),
+                        'lifecycle', quote_literal(lifecycle), 'stage', quote_literal(at_column.names[1]));
+                ELSE
+                    events := events || jsonb_build_object(
+                        'remark', format('the stage it is in, since %s', at_column.name), 'event', '''stage_entered''', 'occurred_at', quote_ident(at_column.name), 'dated', quote_ident(at_column.name),
+                        'source_key', format('row_key || ''/stage/'' || stage || ''/'' || extract(epoch FROM %I)', at_column.name), 'lifecycle', quote_literal(lifecycle), 'stage', 'stage',
+                        'where', format('stage IN (%s)', (SELECT string_agg(quote_literal(n.name), ', ' ORDER BY n.no) FROM unnest(at_column.names) WITH ORDINALITY AS n (name, no))));
+                END IF;
+            END LOOP;
+            FOR at_column IN
+                SELECT s.stage AS name, s.n FROM jsonb_to_recordset(stages) AS s (stage text, n bigint, at text) WHERE s.at IS NULL ORDER BY s.n DESC, s.stage COLLATE "C"
+            LOOP
+                undated := undated || format('stage %L (%s rows): no column tells when it was entered.', at_column.name, at_column.n);
+            END LOOP;
+        END IF;
+    END IF;
+    IF owner_column IS NOT NULL THEN
+        events := events || jsonb_build_object(
+            'remark', 'who owns it' || CASE WHEN updated_column IS NOT NULL THEN ', as of its last change' WHEN is_history THEN '' ELSE '; who owns it later is set aside and told: is there a history of owners?' END,
+            'event', '''assigned''', 'occurred_at', changed, 'dated', changed, 'source_key', 'row_key || ''/owner''' || suffix, 'party', 'owner', 'where', 'owner IS NOT NULL');
+    END IF;
+    IF source_column IS NOT NULL THEN
+        events := events || jsonb_build_object(
+            'remark', 'where it came from: the first that is told counts; an empty one is none, "unknown" is one', 'event', '''field_set''', 'occurred_at', since, 'dated', since,
+            'source_key', 'row_key || ''/lead_source''', 'field', '''lead_source''', 'code', 'lead_source', 'where', 'lead_source IS NOT NULL');
+    END IF;
+    IF segment_column IS NOT NULL THEN
+        events := events || jsonb_build_object(
+            'remark', 'its segment: the last that is told counts', 'event', '''field_set''', 'occurred_at', changed, 'dated', changed,
+            'source_key', 'row_key || ''/segment''' || suffix, 'field', '''segment''', 'code', 'segment', 'where', 'segment IS NOT NULL');
+    END IF;
+    IF amount_column IS NOT NULL THEN
+        events := events || jsonb_build_object(
+            'remark', 'its amount: the last that is told counts' || CASE WHEN currency_column IS NULL THEN '; in which currency? Without one, amounts are not added up' ELSE '' END, 'event', '''field_set''',
+            'occurred_at', coalesce(quote_ident(updated_column), until), 'dated', coalesce(quote_ident(updated_column), until),
+            'source_key', CASE WHEN is_history THEN 'row_key || ''/amount''' ELSE format('row_key || ''/amount/'' || extract(epoch FROM %s)', coalesce(quote_ident(updated_column), until)) END,
+            'field', '''amount''', 'amount', 'amount', 'currency', CASE WHEN currency_column IS NOT NULL THEN 'currency' END, 'where', 'amount IS NOT NULL');
+    END IF;
+    IF expected_column IS NOT NULL THEN
+        events := events || jsonb_build_object(
+            'remark', format('when it is expected to close; each date once: %s', expected_column), 'event', '''field_set''', 'occurred_at', changed, 'dated', changed,
+            'source_key', format('row_key || ''/expected_close/'' || extract(epoch FROM %I)', expected_column) || suffix, 'field', '''expected_close''',
+            'details', format('jsonb_build_object(''value'', to_char(%I AT TIME ZONE ''UTC'', ''YYYY-MM-DD''))', expected_column), 'where', format('%I IS NOT NULL', expected_column));
+    END IF;
+    IF reason_column IS NOT NULL THEN
+        arm := coalesce(_first_of(NULLIF(ends, '{}')), changed);
+        events := events || jsonb_build_object(
+            'remark', 'why it ended', 'event', '''disposition_set''', 'occurred_at', arm, 'dated', arm, 'source_key', format('row_key || ''/reason/'' || extract(epoch FROM %s)', arm), 'code', 'reason',
+            'code_list', quote_literal(CASE WHEN reason_column ~* 'los' THEN 'loss_reason' WHEN reason_column ~* 'w[io]n' THEN 'win_reason' ELSE 'disposition' END), 'where', 'reason IS NOT NULL');
+    END IF;
+    FOR i IN 1 .. cardinality(events) LOOP
+        RETURN NEXT _one_line('-- ' || (events[i] ->> 'remark'));
+        RETURN NEXT _event_select(i = 1, subject_kind, events[i]) || CASE WHEN i = cardinality(events) THEN ';' ELSE '' END;
+        IF i < cardinality(events) THEN
+            RETURN NEXT 'UNION ALL';
+        END IF;
+    END LOOP;
+    FOREACH arm IN ARRAY undated LOOP
+        RETURN NEXT _one_line('-- ' || arm);
+    END LOOP;
+    IF account_column IS NOT NULL THEN
+        RETURN NEXT '';
+        RETURN NEXT '-- whose it is';
+        RETURN NEXT format('CREATE OR REPLACE VIEW %s (from_kind, from_key, to_kind, to_key, role) AS', own_links);
+        RETURN NEXT format('SELECT DISTINCT %L, r.%I::text, ''account'', r.%I::text, ''account'' FROM %I.%I AS r WHERE r.%I::text <> '''' AND r.%I::text <> '''';', subject_kind, key_column, account_column,
+                           schema_name, table_name, key_column, account_column);
+    END IF;
+
+    -- The source: what is mapped already stays
+
+    BEGIN
+        FOR mapped IN SELECT m.fact, m.relation FROM _mapped(source) AS m LOOP
+            CASE mapped.fact WHEN 'event' THEN known_events := mapped.relation; WHEN 'link' THEN known_links := mapped.relation;
+                             WHEN 'money' THEN use_money := mapped.relation; ELSE use_commitments := mapped.relation; END CASE;
+        END LOOP;
+    EXCEPTION WHEN undefined_object THEN
+        NULL;
+    END;
+    FOR mapped IN
+        SELECT v.fact, v.own, v.known, v.joined
+        FROM (VALUES ('event', own_events, known_events, format('%I.%I', schema_name, left(source, 25) || '_with_' || left(table_name, 25) || '_events')),
+                     ('link', CASE WHEN account_column IS NOT NULL THEN own_links END, known_links, format('%I.%I', schema_name, left(source, 25) || '_with_' || left(table_name, 25) || '_links'))) AS v (fact, own, known, joined)
+    LOOP
+        joined := coalesce(mapped.known, mapped.own);
+        IF mapped.own IS NOT NULL AND mapped.known IS NOT NULL AND to_regclass(mapped.known) IS NOT NULL
+           AND NOT coalesce(_is_within(to_regclass(mapped.own), to_regclass(mapped.known)), false) THEN
+            joined := mapped.joined;
+            RETURN NEXT '';
+            RETURN NEXT _one_line(format('-- Source %L is mapped to %s already: both together. Is the key of a subject the same in both?', source, mapped.known));
+            RETURN NEXT format('CREATE OR REPLACE VIEW %s AS', joined);
+            RETURN NEXT (SELECT 'SELECT ' || string_agg(CASE WHEN a.attname IS NULL THEN format('NULL::%s AS %I', c.type, c.name) ELSE quote_ident(c.name) END, ', ') || ' FROM ' || mapped.known
+                         FROM _fact_columns(mapped.fact) WITH ORDINALITY AS c (name, type, is_needed, no)
+                              LEFT JOIN pg_attribute AS a ON a.attrelid = to_regclass(mapped.known) AND a.attname = c.name AND NOT a.attisdropped);
+            RETURN NEXT 'UNION ALL';
+            RETURN NEXT (SELECT 'SELECT ' || string_agg(CASE WHEN c.name = ANY (CASE mapped.fact WHEN 'event' THEN '{subject_kind, subject_key, event, occurred_at, source_key, lifecycle, stage, field, code, code_list, party, amount, currency, details}'
+                                                                                 ELSE '{from_kind, from_key, to_kind, to_key, role}'::text[] END) THEN quote_ident(c.name) ELSE 'NULL' END, ', ') || ' FROM ' || mapped.own || ';'
+                         FROM _fact_columns(mapped.fact) AS c);
+        END IF;
+        IF mapped.fact = 'event' THEN
+            use_events := joined;
+        ELSE
+            use_links := joined;
+        END IF;
+    END LOOP;
+    RETURN NEXT '';
+    RETURN NEXT format('SELECT revacct.map_source(%L, %s);', source, concat_ws(', ', 'events => ' || quote_literal(use_events), 'links => ' || quote_literal(use_links),
+                                                                               'money => ' || quote_literal(use_money), 'commitments => ' || quote_literal(use_commitments)));
+    RETURN NEXT format('SELECT * FROM revacct.check_mapping(%L);', source);
+    RETURN NEXT format('SELECT * FROM revacct.load(%L);', source);
+    RETURN NEXT 'SELECT * FROM revacct.refresh(false);';
+
+    -- The model, to be completed
+
+    RETURN NEXT '';
+    RETURN NEXT '-- What the stages mean is to be agreed: complete this, take out the comment signs, and let somebody else approve it. Are they in order? category is open, won, lost, no_decision,';
+    RETURN NEXT '-- recycled, active or churned; effective_at is the first date in the sample.';
+    RETURN NEXT _one_line(format('-- SELECT revacct.draft_change(%L, effective_at => %L, retroactive => true);', 'The ' || lifecycle || ' lifecycle',
+                                 (SELECT left(min(c.first_value COLLATE "C"), 10) FROM jsonb_to_recordset(facts) AS c (name text, first_value text) WHERE c.name = ANY (times || pair_column))));
+    RETURN NEXT _one_line(format('-- SELECT revacct.define_lifecycle(%L, subject_kind => %L, time_zone => ''UTC'');', lifecycle, subject_kind));
+    i := 0;
+    FOR f IN
+        SELECT v.*
+        FROM (SELECT s.stage, s.n, s.at, CASE WHEN s.stage ~* E'\\y(won|win|customer|converted|signed|paid|solved|resolved|done|completed?)\\y' THEN 'won'
+                                              WHEN s.stage ~* E'\\y(no[ _-]?decision|abandoned|expired)\\y' THEN 'no_decision' WHEN s.stage ~* 'recycl|nurtur' THEN 'recycled'
+                                              WHEN s.stage ~* 'churn' THEN 'churned' WHEN s.is_end THEN 'lost' ELSE 'open' END AS category
+              FROM jsonb_to_recordset(stages) AS s (stage text, n bigint, at text, is_end boolean)) AS v
+        ORDER BY array_position('{open, won}', v.category) NULLS LAST, array_position(starts || ends, v.at) NULLS FIRST, v.n DESC, v.stage COLLATE "C"
+    LOOP
+        i := i + 10;
+        RETURN NEXT _one_line(format('-- SELECT revacct.define_stage(%L, %L, %s%s);  -- %s rows', lifecycle, f.stage, i, CASE WHEN f.category <> 'open' THEN format(', %L', f.category) ELSE '' END, f.n));
+    END LOOP;
+    RETURN NEXT '-- SELECT revacct.propose_change();';
+END $$;
+
+CREATE OR REPLACE FUNCTION map_hubspot(
+    landed text, source text DEFAULT 'hubspot', views text DEFAULT 'public', lifecycle text DEFAULT 'opportunity', currency text DEFAULT NULL,
+    contact_lifecycle text DEFAULT 'contact')
+RETURNS TABLE (relation text, note text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    deal constant regclass := _main_table(landed, 'HubSpot''s deals', 'deal', 'deals');
+    deal_stage constant regclass := _landed_table(landed, 'deal_stage');
+    deal_history constant regclass := _landed_table(landed, 'deal_property_history', 'deals_property_history');
+    pipeline constant regclass := _landed_table(landed, 'deal_pipeline', 'deal_pipelines');
+    pipeline_stage constant regclass := _landed_table(landed, 'deal_pipeline_stage', 'deal_pipeline_stages');
+    deal_company constant regclass := _landed_table(landed, 'deal_company');
+    deal_contact constant regclass := _landed_table(landed, 'deal_contact');
+    merged_deal constant regclass := _landed_table(landed, 'merged_deal');
+    contact constant regclass := _landed_table(landed, 'contact', 'contacts');
+    contact_history constant regclass := _landed_table(landed, 'contact_property_history', 'contacts_property_history');
+    contact_merge constant regclass := _landed_table(landed, 'contact_merge_audit', 'contacts_merged_audit');
+    company constant regclass := _landed_table(landed, 'company', 'companies');
+    owner constant regclass := _landed_table(landed, 'owner', 'owners');
+    -- of a stage s, deal d and pipeline p, all of which may be unknown
+    in_lifecycle constant text := format(
+        'coalesce(p.lifecycle, CASE WHEN coalesce(s.pipeline_id, d.pipeline_id, ''default'') = ''default'' THEN %L ELSE %L || coalesce(s.pipeline_id, d.pipeline_id) END)',
+        lifecycle, lifecycle || '_');
+    unknown_owner constant text := quote_literal(source || '/owner/');
+    stage_kept text;         -- where the stages of deals come from: deal_stage, history or current
+    kept text[] := '{}';     -- what of a deal or contact its history keeps
+    contact_kept text[] := '{}';
+    tables text[];
+    branches text[] := '{}';
+    links text[] := '{}';
+    events_view regclass;
+    links_view regclass;
+    kind text;
+    engagement regclass;
+    target record;
+    dated text;
+    property text;
+BEGIN
+    PERFORM _demand_column(deal, 'deal_id', 'id', 'hs_object_id');
+    PERFORM _demand_column(contact, 'id', 'vid', 'contact_id');
+    PERFORM _demand_column(company, 'id', 'company_id');
+    -- What the history of a property is complete in is read there, for all deals: a deal that is landed before its history must not be read in two ways.
+    kept := ARRAY(SELECT p.name FROM unnest('{dealstage, amount, closedate, hubspot_owner_id, dealtype, hs_analytics_source}'::text[]) AS p (name)
+                  WHERE _history_has(deal_history, p.name));
+    contact_kept := ARRAY(SELECT p.name FROM unnest('{lifecyclestage, hs_lead_status, hubspot_owner_id, hs_analytics_source, hs_persona}'::text[]) AS p (name)
+                          WHERE _history_has(contact_history, p.name));
+    stage_kept := CASE WHEN deal_stage IS NOT NULL THEN 'deal_stage' WHEN 'dealstage' = ANY (kept) THEN 'history' ELSE 'current' END;
+
+    -- What was landed, under our names
+    tables := ARRAY[
+        _landed_rows('deal', deal, 'id key: deal_id, id, hs_object_id', 'deleted boolean: is_deleted, _fivetran_deleted, archived',
+                     'created_at timestamptz: property_createdate, properties_createdate, createdate, created_at',
+                     'pipeline_id text: deal_pipeline_id, property_pipeline, properties_pipeline, pipeline',
+                     'stage_id text: deal_pipeline_stage_id, property_dealstage, properties_dealstage, dealstage',
+                     'stage_at timestamptz: property_hs_v2_date_entered_current_stage, properties_hs_v2_date_entered_current_stage',
+                     'owner_id text: owner_id, property_hubspot_owner_id, properties_hubspot_owner_id, hubspot_owner_id',
+                     'amount numeric: property_amount, properties_amount, amount',
+                     'currency text: property_deal_currency_code, properties_deal_currency_code, deal_currency_code',
+                     'closes_at timestamptz: property_closedate, properties_closedate, closedate',
+                     'type text: property_dealtype, properties_dealtype, dealtype',
+                     'lead_source text: property_hs_analytics_source, properties_hs_analytics_source, hs_analytics_source'),
+        _landed_rows('owner', owner, 'id key: owner_id, id', 'email text: email'),
+        _landed_rows('landed_pipeline', pipeline, 'id key: pipeline_id, id', 'label text: label', 'created_at timestamptz: created_at'),
+        -- The first pipeline has the lifecycle's plain name. It is the first for ever: the one HubSpot begins with, or the oldest.
+        format(E'pipeline AS (\n    SELECT p.id, coalesce(p.label, p.id) AS label,\n'
+               '           CASE WHEN row_number() OVER (ORDER BY p.id <> ''default'', p.created_at, p.id) = 1 THEN %L\n'
+               '                ELSE %L || coalesce(p.label, p.id) END AS lifecycle\n    FROM landed_pipeline AS p)', lifecycle, lifecycle || '_'),
+        _landed_rows('landed_stage', pipeline_stage, 'id key: stage_id, id', 'label text: label', 'pipeline_id text: pipeline_id'),
+        E'stage AS (\n    SELECT DISTINCT ON (s.id) s.id, coalesce(s.label, s.id) AS label, s.pipeline_id FROM landed_stage AS s ORDER BY s.id, s.pipeline_id)'];
+
+    -- Deals. Of what happens at one instant, what is known of a subject comes first, then its creation, its owner, its stage: a clock that starts then goes by it.
+    branches := ARRAY[
+        _event_rows('FROM deal AS d WHERE d.deleted IS NOT TRUE', '''opportunity''', 'd.id', '''created''', 'd.created_at', '''deal/'' || d.id || ''/created''', seq => '1')];
+    -- Each value that has no history: the one there is now, at the creation
+    IF 'hs_analytics_source' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d WHERE d.deleted IS NOT TRUE AND d.lead_source IS NOT NULL', '''opportunity''', 'd.id', '''field_set''',
+            'd.created_at', '''deal/'' || d.id || ''/hs_analytics_source/'' || d.lead_source', field => '''lead_source''', code => 'd.lead_source', seq => '0');
+    END IF;
+    IF _landed_column(deal, 'property_dealtype', 'properties_dealtype', 'dealtype') IS NULL AND 'dealtype' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d LEFT JOIN pipeline AS p ON p.id = d.pipeline_id WHERE d.deleted IS NOT TRUE AND d.pipeline_id IS NOT NULL',
+            '''opportunity''', 'd.id', '''field_set''', 'd.created_at', '''deal/'' || d.id || ''/pipeline/'' || d.pipeline_id', field => '''segment''',
+            code => 'coalesce(p.label, d.pipeline_id)', seq => '0');
+    ELSIF 'dealtype' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d WHERE d.deleted IS NOT TRUE AND d.type IS NOT NULL', '''opportunity''', 'd.id', '''field_set''', 'd.created_at',
+            '''deal/'' || d.id || ''/dealtype/'' || d.type', field => '''segment''', code => 'd.type', seq => '0');
+    END IF;
+    IF 'amount' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d WHERE d.deleted IS NOT TRUE AND d.amount IS NOT NULL', '''opportunity''', 'd.id', '''field_set''', 'd.created_at',
+            '''deal/'' || d.id || ''/amount/'' || d.amount', field => '''amount''', amount => 'd.amount', currency => format('coalesce(d.currency, %L)', currency), seq => '0');
+    END IF;
+    IF 'closedate' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d WHERE d.deleted IS NOT TRUE AND d.closes_at IS NOT NULL', '''opportunity''', 'd.id', '''field_set''',
+            'd.created_at', '''deal/'' || d.id || ''/closedate/'' || _key_time(d.closes_at)', field => '''expected_close''',
+            details => 'jsonb_build_object(''value'', timezone(''UTC'', d.closes_at)::date)', seq => '0');
+    END IF;
+    IF 'hubspot_owner_id' <> ALL (kept) THEN
+        branches := branches || _event_rows('FROM deal AS d LEFT JOIN owner AS o ON o.id = d.owner_id WHERE d.deleted IS NOT TRUE AND d.owner_id IS NOT NULL',
+            '''opportunity''', 'd.id', '''assigned''', 'd.created_at', '''deal/'' || d.id || ''/owner/'' || d.owner_id',
+            party => format('coalesce(o.email, %s || d.owner_id)', unknown_owner), seq => '2');
+    END IF;
+    -- Stages: a visit's lifecycle is that of the stage's own pipeline, since deals move between pipelines.
+    IF stage_kept = 'deal_stage' THEN
+        tables := tables || _landed_rows('visit', deal_stage, 'deal_id key: deal_id', 'stage_id text: value, stage_id',
+                                         'at timestamptz: date_entered, _fivetran_start', 'since timestamptz: _fivetran_start');
+        branches := branches || _event_rows(
+            E'FROM visit AS v\n     LEFT JOIN deal AS d ON d.id = v.deal_id\n     LEFT JOIN stage AS s ON s.id = v.stage_id\n'
+            '     LEFT JOIN pipeline AS p ON p.id = coalesce(s.pipeline_id, d.pipeline_id)\nWHERE d.deleted IS NOT TRUE',
+            '''opportunity''', 'v.deal_id', '''stage_entered''', 'coalesce(v.at, v.since)',
+            '''deal_stage/'' || v.deal_id || ''/'' || v.stage_id || ''/'' || _key_time(coalesce(v.at, v.since))',
+            lifecycle => in_lifecycle,
+            stage => 'coalesce(s.label, v.stage_id)', seq => '3');
+    ELSIF stage_kept = 'current' THEN
+        branches := branches || _event_rows(
+            E'FROM deal AS d\n     LEFT JOIN stage AS s ON s.id = d.stage_id\n     LEFT JOIN pipeline AS p ON p.id = coalesce(s.pipeline_id, d.pipeline_id)\n'
+            'WHERE d.deleted IS NOT TRUE AND d.stage_id IS NOT NULL',
+            '''opportunity''', 'd.id', '''stage_entered''', 'coalesce(d.stage_at, d.created_at)',
+            '''deal/'' || d.id || ''/dealstage/'' || d.stage_id || coalesce(''/'' || _key_time(d.stage_at), '''')',
+            lifecycle => in_lifecycle,
+            stage => 'coalesce(s.label, d.stage_id)', seq => '3');
+    END IF;
+    -- The history holds every property, and is the largest table: it is read once.
+    IF stage_kept = 'deal_stage' THEN
+        kept := array_remove(kept, 'dealstage');
+    END IF;
+    IF kept <> '{}' THEN
+        tables := tables || _landed_rows('deal_history', deal_history, 'deal_id key: deal_id', 'property key: name, property', 'value text: value',
+                                         'at timestamptz: timestamp, timestamp_instant, _fivetran_start');
+        branches := branches || _event_rows(
+            E'FROM deal_history AS h\n     LEFT JOIN deal AS d ON d.id = h.deal_id\n     LEFT JOIN owner AS o ON h.property = ''hubspot_owner_id'' AND o.id = h.value\n'
+            '     LEFT JOIN stage AS s ON h.property = ''dealstage'' AND s.id = h.value\n     LEFT JOIN pipeline AS p ON p.id = coalesce(s.pipeline_id, d.pipeline_id)\n'
+            || format('WHERE h.property = ANY (%L::text[]) AND h.value IS NOT NULL AND d.deleted IS NOT TRUE', kept),
+            '''opportunity''', 'h.deal_id', 'CASE h.property WHEN ''dealstage'' THEN ''stage_entered'' WHEN ''hubspot_owner_id'' THEN ''assigned'' ELSE ''field_set'' END', 'h.at',
+            '''deal_property_history/'' || h.deal_id || ''/'' || h.property || ''/'' || _key_time(h.at)',
+            lifecycle => 'CASE WHEN h.property = ''dealstage'' THEN ' || in_lifecycle || ' END',
+            stage => 'CASE WHEN h.property = ''dealstage'' THEN coalesce(s.label, h.value) END',
+            field => 'CASE h.property WHEN ''amount'' THEN ''amount'' WHEN ''closedate'' THEN ''expected_close'' WHEN ''dealtype'' THEN ''segment'' WHEN ''hs_analytics_source'' THEN ''lead_source'' END',
+            code => 'CASE WHEN h.property IN (''dealtype'', ''hs_analytics_source'') THEN h.value END',
+            party => format('CASE WHEN h.property = ''hubspot_owner_id'' THEN coalesce(o.email, %s || h.value) END', unknown_owner),
+            amount => 'CASE WHEN h.property = ''amount'' THEN _landed_number(h.value) END',
+            currency => format('CASE WHEN h.property = ''amount'' THEN coalesce(d.currency, %L) END', currency),
+            seq => 'CASE h.property WHEN ''dealstage'' THEN 3 WHEN ''hubspot_owner_id'' THEN 2 ELSE 0 END',
+            details => 'CASE WHEN h.property = ''closedate'' THEN jsonb_build_object(''value'', timezone(''UTC'', _landed_time(h.value))::date) END');
+    END IF;
+
+    -- Contacts
+    IF contact IS NOT NULL THEN
+        tables := tables || _landed_rows('contact', contact, 'id key: id, vid, contact_id', 'deleted boolean: _fivetran_deleted, is_deleted, archived',
+            'created_at timestamptz: property_createdate, properties_createdate, createdate, created_at',
+            'company_id text: property_associatedcompanyid, properties_associatedcompanyid, associatedcompanyid',
+            'lead_source text: property_hs_analytics_source, properties_hs_analytics_source, hs_analytics_source',
+            'owner_id text: property_hubspot_owner_id, properties_hubspot_owner_id, hubspot_owner_id',
+            'persona text: property_hs_persona, properties_hs_persona, hs_persona',
+            'lead_status text: property_hs_lead_status, properties_hs_lead_status, hs_lead_status',
+            'lifecycle_stage text: property_lifecyclestage, properties_lifecyclestage, lifecyclestage',
+            'merged_ids text: property_hs_merged_object_ids, properties_hs_merged_object_ids, hs_merged_object_ids');
+        branches := branches || _event_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE', '''person''', 'c.id', '''created''', 'c.created_at',
+            '''contact/'' || c.id || ''/created''', seq => '1');
+        IF 'hs_analytics_source' <> ALL (contact_kept) THEN
+            branches := branches || _event_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.lead_source IS NOT NULL', '''person''', 'c.id', '''field_set''',
+                'c.created_at', '''contact/'' || c.id || ''/hs_analytics_source/'' || c.lead_source', field => '''lead_source''', code => 'c.lead_source', seq => '0');
+        END IF;
+        IF 'hs_persona' <> ALL (contact_kept) THEN
+            branches := branches || _event_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.persona IS NOT NULL', '''person''', 'c.id', '''field_set''',
+                'c.created_at', '''contact/'' || c.id || ''/hs_persona/'' || c.persona', field => '''segment''', code => 'c.persona', seq => '0');
+        END IF;
+        IF 'hubspot_owner_id' <> ALL (contact_kept) THEN
+            branches := branches || _event_rows('FROM contact AS c LEFT JOIN owner AS o ON o.id = c.owner_id WHERE c.deleted IS NOT TRUE AND c.owner_id IS NOT NULL',
+                '''person''', 'c.id', '''assigned''', 'c.created_at', '''contact/'' || c.id || ''/owner/'' || c.owner_id',
+                party => format('coalesce(o.email, %s || c.owner_id)', unknown_owner), seq => '2');
+        END IF;
+        IF 'hs_lead_status' <> ALL (contact_kept) THEN
+            branches := branches || _event_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.lead_status IS NOT NULL', '''person''', 'c.id', '''disposition_set''',
+                'c.created_at', '''contact/'' || c.id || ''/hs_lead_status/'' || c.lead_status', code => 'c.lead_status', code_list => '''disposition''', seq => '0');
+        END IF;
+        IF 'lifecyclestage' <> ALL (contact_kept) THEN
+            -- HubSpot keeps a date for each stage, hs_lifecyclestage_lead_date; without them the stage of now is all there is.
+            SELECT string_agg(format('(%L, %s)', s.name, _landed_expression(contact, 'timestamptz', VARIADIC s.names)), ', ' ORDER BY s.no)
+            INTO dated
+            FROM (SELECT p.name, p.no, ARRAY['property_hs_lifecyclestage_' || p.name || '_date', 'properties_hs_lifecyclestage_' || p.name || '_date'] AS names
+                  FROM unnest('{subscriber, lead, marketingqualifiedlead, salesqualifiedlead, opportunity, customer, evangelist, other}'::text[]) WITH ORDINALITY AS p (name, no)) AS s
+            WHERE _landed_column(contact, VARIADIC s.names) IS NOT NULL;
+            IF dated IS NOT NULL THEN
+                tables := tables || format(E'contact_stage AS NOT MATERIALIZED (\n    SELECT %s AS contact_id, %s IS TRUE AS deleted, v.stage, v.at\n'
+                                           '    FROM %s AS t, LATERAL (VALUES %s) AS v (stage, at) WHERE v.at IS NOT NULL)',
+                    _landed_expression(contact, 'key', 'id', 'vid', 'contact_id'), _landed_expression(contact, 'boolean', '_fivetran_deleted', 'is_deleted', 'archived'), contact, dated);
+                branches := branches || _event_rows('FROM contact_stage AS v WHERE NOT v.deleted', '''person''', 'v.contact_id', '''stage_entered''', 'v.at',
+                    '''contact/'' || v.contact_id || ''/lifecyclestage/'' || v.stage || ''/'' || _key_time(v.at)', lifecycle => quote_literal(contact_lifecycle),
+                    stage => 'v.stage', seq => '3');
+            ELSE
+                branches := branches || _event_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.lifecycle_stage IS NOT NULL', '''person''', 'c.id', '''stage_entered''',
+                    'c.created_at', '''contact/'' || c.id || ''/lifecyclestage/'' || c.lifecycle_stage', lifecycle => quote_literal(contact_lifecycle), stage => 'c.lifecycle_stage',
+                    seq => '3');
+            END IF;
+        END IF;
+    END IF;
+    IF contact_kept <> '{}' THEN
+        tables := tables || _landed_rows('contact_history', contact_history, 'contact_id key: contact_id, vid', 'property key: name, property', 'value text: value',
+                                         'at timestamptz: timestamp, timestamp_instant, _fivetran_start');
+        IF contact IS NULL THEN
+            tables := tables || _landed_rows('contact', NULL, 'id key:', 'deleted boolean:');
+        END IF;
+        branches := branches || _event_rows(
+            E'FROM contact_history AS h\n     LEFT JOIN contact AS c ON c.id = h.contact_id\n     LEFT JOIN owner AS o ON h.property = ''hubspot_owner_id'' AND o.id = h.value\n'
+            || format('WHERE h.property = ANY (%L::text[]) AND h.value IS NOT NULL AND c.deleted IS NOT TRUE', contact_kept),
+            '''person''', 'h.contact_id',
+            'CASE h.property WHEN ''lifecyclestage'' THEN ''stage_entered'' WHEN ''hubspot_owner_id'' THEN ''assigned'' WHEN ''hs_lead_status'' THEN ''disposition_set'' ELSE ''field_set'' END',
+            'h.at', '''contact_property_history/'' || h.contact_id || ''/'' || h.property || ''/'' || _key_time(h.at)',
+            lifecycle => format('CASE WHEN h.property = ''lifecyclestage'' THEN %L END', contact_lifecycle), stage => 'CASE WHEN h.property = ''lifecyclestage'' THEN h.value END',
+            field => 'CASE h.property WHEN ''hs_analytics_source'' THEN ''lead_source'' WHEN ''hs_persona'' THEN ''segment'' END',
+            code => 'CASE WHEN h.property IN (''hs_analytics_source'', ''hs_persona'', ''hs_lead_status'') THEN h.value END',
+            code_list => 'CASE WHEN h.property = ''hs_lead_status'' THEN ''disposition'' END',
+            party => format('CASE WHEN h.property = ''hubspot_owner_id'' THEN coalesce(o.email, %s || h.value) END', unknown_owner),
+            seq => 'CASE h.property WHEN ''lifecyclestage'' THEN 3 WHEN ''hubspot_owner_id'' THEN 2 ELSE 0 END');
+    END IF;
+    IF contact_merge IS NOT NULL THEN
+        tables := tables || _landed_rows('contact_merge', contact_merge, 'merged_id key: vid_to_merge', 'into_id key: canonical_vid, contact_id', 'at timestamptz: timestamp');
+        branches := branches || _event_rows('FROM contact_merge AS m WHERE m.merged_id IS NOT NULL', '''person''', 'm.merged_id', '''merged''', 'm.at',
+            '''contact_merge_audit/'' || m.merged_id || ''/'' || m.into_id', details => 'jsonb_build_object(''into'', m.into_id)');
+        links := links || _link_rows('FROM contact_merge AS m WHERE m.merged_id IS NOT NULL', '''person''', 'm.merged_id', '''person''', 'm.into_id', '''same_as''');
+    END IF;
+
+    -- Companies
+    IF company IS NOT NULL THEN
+        tables := tables || _landed_rows('company', company, 'id key: id, company_id', 'deleted boolean: is_deleted, _fivetran_deleted, archived',
+            'created_at timestamptz: property_createdate, properties_createdate, createdate, created_at',
+            'industry text: property_industry, properties_industry, industry',
+            'lead_source text: property_hs_analytics_source, properties_hs_analytics_source, hs_analytics_source',
+            'owner_id text: property_hubspot_owner_id, properties_hubspot_owner_id, hubspot_owner_id');
+        branches := branches || ARRAY[
+            _event_rows('FROM company AS a WHERE a.deleted IS NOT TRUE', '''account''', 'a.id', '''created''', 'a.created_at', '''company/'' || a.id || ''/created''', seq => '1'),
+            _event_rows('FROM company AS a WHERE a.deleted IS NOT TRUE AND a.industry IS NOT NULL', '''account''', 'a.id', '''field_set''', 'a.created_at',
+                        '''company/'' || a.id || ''/industry/'' || a.industry', field => '''segment''', code => 'a.industry', seq => '0'),
+            _event_rows('FROM company AS a WHERE a.deleted IS NOT TRUE AND a.lead_source IS NOT NULL', '''account''', 'a.id', '''field_set''', 'a.created_at',
+                        '''company/'' || a.id || ''/hs_analytics_source/'' || a.lead_source', field => '''lead_source''', code => 'a.lead_source', seq => '0'),
+            _event_rows('FROM company AS a LEFT JOIN owner AS o ON o.id = a.owner_id WHERE a.deleted IS NOT TRUE AND a.owner_id IS NOT NULL', '''account''', 'a.id',
+                        '''assigned''', 'a.created_at', '''company/'' || a.id || ''/owner/'' || a.owner_id',
+                        party => format('coalesce(o.email, %s || a.owner_id)', unknown_owner), seq => '2')];
+    END IF;
+
+    -- Engagements: once for each deal, contact and company they belong to
+    FOREACH kind IN ARRAY '{call, email, communication, meeting}'::text[] LOOP
+        engagement := _landed_table(landed, 'engagement_' || kind);
+        CONTINUE WHEN engagement IS NULL;
+        tables := tables || _landed_rows('engagement_' || kind, engagement, 'id key: engagement_id, id', 'deleted boolean: _fivetran_deleted, is_deleted',
+            'created_at timestamptz: property_hs_createdate, created_at',
+            'at timestamptz: property_hs_timestamp, timestamp' || CASE WHEN kind = 'meeting' THEN ', start_time' ELSE '' END,
+            'starts_at timestamptz: start_time, property_hs_meeting_start_time, property_hs_timestamp',
+            'direction text: property_hs_call_direction, property_hs_email_direction, call_direction, email_direction',
+            'outcome text: property_hs_meeting_outcome, meeting_outcome', 'owner_id text: property_hubspot_owner_id, owner_id');
+        IF kind <> 'meeting' AND _landed_column(engagement, 'property_hs_timestamp', 'timestamp') IS NULL THEN
+            RETURN QUERY SELECT engagement::text, 'has no property_hs_timestamp: when it was is not known, so nothing of it is read'::text;
+            CONTINUE;
+        END IF;
+        FOR target IN
+            SELECT t.name, t.kind, _landed_table(landed, 'engagement_' || t.name) AS relation
+            FROM (VALUES ('deal', 'opportunity'), ('contact', 'person'), ('company', 'account')) AS t (name, kind)
+        LOOP
+            IF target.relation IS NULL THEN
+                CONTINUE;
+            END IF;
+            IF NOT EXISTS (SELECT FROM unnest(tables) AS t (text) WHERE starts_with(t.text, 'engagement_' || target.name || ' ')) THEN
+                -- the same pair may be there with several labels
+                tables := tables || _landed_rows('engagement_' || target.name || '_label', target.relation, 'engagement_id key: engagement_id', format('subject_id key: %s_id', target.name))
+                    || format(E'engagement_%1$s AS (\n    SELECT DISTINCT l.engagement_id, l.subject_id FROM engagement_%1$s_label AS l)', target.name);
+            END IF;
+            IF kind = 'meeting' THEN
+                branches := branches
+                    || _event_rows(format(E'FROM engagement_meeting AS e JOIN engagement_%s AS l ON l.engagement_id = e.id LEFT JOIN owner AS o ON o.id = e.owner_id\n'
+                                          'WHERE e.deleted IS NOT TRUE AND e.created_at IS NOT NULL', target.name),
+                        quote_literal(target.kind), 'l.subject_id', '''meeting_set''', 'e.created_at',
+                        format('''engagement_meeting/'' || e.id || ''/%s/'' || l.subject_id || ''/set''', target.name), actor => 'o.email')
+                    || _event_rows(format(E'FROM engagement_meeting AS e JOIN engagement_%s AS l ON l.engagement_id = e.id LEFT JOIN owner AS o ON o.id = e.owner_id\n'
+                                          'WHERE e.deleted IS NOT TRUE AND upper(e.outcome) IN (''COMPLETED'', ''NO_SHOW'')', target.name),
+                        quote_literal(target.kind), 'l.subject_id', 'CASE upper(e.outcome) WHEN ''COMPLETED'' THEN ''meeting_held'' ELSE ''meeting_no_show'' END', 'e.starts_at',
+                        format('''engagement_meeting/'' || e.id || ''/%s/'' || l.subject_id || ''/'' || upper(e.outcome) || ''/'' || _key_time(e.starts_at)', target.name),
+                        actor => 'o.email');
+            ELSE
+                branches := branches || _event_rows(
+                    format(E'FROM engagement_%s AS e JOIN engagement_%s AS l ON l.engagement_id = e.id LEFT JOIN owner AS o ON o.id = e.owner_id\nWHERE e.deleted IS NOT TRUE',
+                           kind, target.name),
+                    quote_literal(target.kind), 'l.subject_id', 'CASE WHEN upper(e.direction) LIKE ''IN%'' THEN ''touch_in'' ELSE ''touch_out'' END', 'e.at',
+                    format('''engagement_%s/'' || e.id || ''/%s/'' || l.subject_id || CASE WHEN upper(e.direction) LIKE ''IN%%'' THEN ''/in/'' ELSE ''/out/'' END || _key_time(e.at)',
+                           kind, target.name),
+                    actor => 'CASE WHEN upper(e.direction) LIKE ''IN%'' THEN NULL ELSE o.email END');
+            END IF;
+        END LOOP;
+    END LOOP;
+
+    -- Links
+    IF deal_company IS NOT NULL THEN
+        tables := tables || _landed_rows('deal_company', deal_company, 'deal_id key: deal_id', 'company_id key: company_id', 'type_id text: type_id');
+        -- 5 is HubSpot's label for the primary company of a deal.
+        links := links || _link_rows(
+            E'FROM deal_company AS l LEFT JOIN deal AS d ON d.id = l.deal_id\nWHERE d.deleted IS NOT TRUE AND (l.type_id = ''5'' OR NOT EXISTS (\n'
+            '    SELECT FROM deal_company AS first WHERE first.deal_id = l.deal_id AND first.type_id = ''5''))',
+            '''opportunity''', 'l.deal_id', '''account''', 'l.company_id', '''account''');
+    END IF;
+    IF deal_contact IS NOT NULL THEN
+        tables := tables || _landed_rows('deal_contact', deal_contact, 'deal_id key: deal_id', 'contact_id key: contact_id');
+        links := links || _link_rows('FROM deal_contact AS l LEFT JOIN deal AS d ON d.id = l.deal_id WHERE d.deleted IS NOT TRUE', '''opportunity''', 'l.deal_id', '''person''',
+                                     'l.contact_id', '''contact_role''');
+    END IF;
+    IF merged_deal IS NOT NULL THEN
+        tables := tables || _landed_rows('merged_deal', merged_deal, 'merged_id key: merged_deal_id', 'into_id key: deal_id');
+        links := links || _link_rows('FROM merged_deal AS m', '''opportunity''', 'm.merged_id', '''opportunity''', 'm.into_id', '''same_as''');
+    END IF;
+    IF contact IS NOT NULL THEN
+        links := links
+            || _link_rows('FROM contact AS c WHERE c.deleted IS NOT TRUE AND c.company_id IS NOT NULL', '''person''', 'c.id', '''account''', 'c.company_id', '''account''')
+            || _link_rows('FROM contact AS c, regexp_split_to_table(c.merged_ids, ''[[:space:]]*;[[:space:]]*'') AS m (merged_id) WHERE c.deleted IS NOT TRUE AND m.merged_id <> ''''',
+                          '''person''', 'm.merged_id', '''person''', 'c.id', '''same_as''');
+    END IF;
+    IF links = '{}' THEN
+        links := ARRAY[_link_rows('WHERE false', 'NULL', 'NULL', 'NULL', 'NULL', 'NULL')];
+    END IF;
+
+    events_view := _make_mapping_view(views, source || '_events', tables, branches, 'UNION ALL',
+        'HubSpot''s tables as events, for load(): made by map_hubspot(), which replaces it when it is called again. Alter it as you like.');
+    links_view := _make_mapping_view(views, source || '_links', tables, links, 'UNION',
+        'HubSpot''s associations and merged records as links, for load(): made by map_hubspot(), which replaces it when it is called again. Alter it as you like.');
+    PERFORM map_source(source, events => events_view, links => links_view);
+
+    -- What was found, and what is missing
+    RETURN QUERY
+    SELECT coalesce(n.found::text, n.name), n.note
+    FROM (VALUES
+        (1, deal, 'deal', 'deals are opportunities; their owner is known by e-mail where the owner table is landed'),
+        (2, deal_stage, 'deal_stage', CASE stage_kept WHEN 'deal_stage' THEN 'every visit to a stage'
+            WHEN 'history' THEN 'not landed: visits to stages are the changes of dealstage in ' || deal_history
+            ELSE 'not landed, nor is a history of dealstage: only the current stage is known, entered '
+                 || CASE WHEN _landed_column(deal, 'property_hs_v2_date_entered_current_stage', 'properties_hs_v2_date_entered_current_stage') IS NULL
+                         THEN 'when the deal was created' ELSE 'when property_hs_v2_date_entered_current_stage says' END END),
+        (3, deal_history, 'deal_property_history', CASE WHEN deal_history IS NULL THEN 'not landed: '
+                 WHEN kept = '{}' THEN 'has none of the properties that are read: ' ELSE format('every change of %s; ', array_to_string(kept, ', ')) END
+            || coalesce('the current ' || (SELECT string_agg(p.name, ', ' ORDER BY p.no)
+                                           FROM unnest('{amount, closedate, hubspot_owner_id, dealtype, hs_analytics_source}'::text[]) WITH ORDINALITY AS p (name, no)
+                                           WHERE p.name <> ALL (kept)) || ' is taken as set at the creation', 'nothing is missing')),
+        (4, pipeline, 'deal_pipeline', CASE WHEN pipeline IS NULL THEN format('not landed: the pipeline "default" is lifecycle %s, any other %s_ and its id', lifecycle, lifecycle)
+            ELSE format('the first pipeline, or the one HubSpot calls default, is lifecycle %s; any other %s_ and its label', lifecycle, lifecycle) END),
+        (5, pipeline_stage, 'deal_pipeline_stage', CASE WHEN pipeline_stage IS NULL THEN 'not landed: stages are called by their id' ELSE 'the labels of stages; without one, its id' END),
+        (6, deal, 'deal', 'segment: ' || CASE WHEN 'dealtype' = ANY (kept) OR _landed_column(deal, 'property_dealtype', 'properties_dealtype', 'dealtype') IS NOT NULL THEN 'the deal type'
+            ELSE 'the pipeline, since no dealtype is landed' END),
+        (7, owner, 'owner', CASE WHEN owner IS NULL THEN format('not landed: owners are called %s/owner/ and their id', source) ELSE 'owners by e-mail' END),
+        (8, deal_company, 'deal_company', CASE WHEN deal_company IS NULL THEN 'not landed: the accounts of deals are not known' ELSE 'the account of a deal, the primary one if it says' END),
+        (9, deal_contact, 'deal_contact', CASE WHEN deal_contact IS NULL THEN 'not landed: the people of deals are not known' ELSE 'the people of a deal' END),
+        (10, merged_deal, 'merged_deal', CASE WHEN merged_deal IS NULL THEN 'not landed: merged deals are not known' ELSE 'a merged deal is the same as the one it went into' END),
+        (11, contact, 'contact', CASE WHEN contact IS NULL THEN 'not landed: no contacts are read' ELSE format('contacts are persons; lifecycle %s', contact_lifecycle) END),
+        (12, contact_history, 'contact_property_history', CASE
+            WHEN contact_kept = '{}' AND contact IS NULL THEN 'nothing of contacts is read'
+            WHEN 'lifecyclestage' = ANY (contact_kept) THEN format('every change of %s', array_to_string(contact_kept, ', '))
+            WHEN dated IS NOT NULL THEN 'no history of lifecyclestage: the last entry into each stage is known by its date'
+            WHEN _landed_column(contact, 'property_lifecyclestage', 'properties_lifecyclestage', 'lifecyclestage') IS NULL
+                 THEN 'neither lifecyclestage nor a history of it is landed: no stages of contacts are known'
+            ELSE 'no history of lifecyclestage: only the current stage is known, entered when the contact was created' END),
+        (13, contact_merge, 'contact_merge_audit', CASE WHEN contact_merge IS NULL
+            THEN 'not landed: merged contacts are known by hs_merged_object_ids alone, without a time' ELSE 'merged contacts' END),
+        (14, company, 'company', CASE WHEN company IS NULL THEN 'not landed: accounts are known by their key alone' ELSE 'companies are accounts; segment: the industry' END),
+        (15, NULL, 'engagement', CASE WHEN _landed_table(landed, 'engagement_deal') IS NULL AND _landed_table(landed, 'engagement_contact') IS NULL AND _landed_table(landed, 'engagement_company') IS NULL
+            THEN 'no engagement_deal, engagement_contact or engagement_company: touches and meetings are not known'
+            ELSE 'calls, e-mails and communications are touches; a meeting is held, or missed, if its outcome says so' END),
+        (16, NULL, 'deleted rows', 'are left out, with all of their history; what was loaded before stays in the ledger'),
+        (17, NULL, 'ticket', 'tickets of HubSpot are not read'),
+        (18, events_view, NULL, 'made'), (19, links_view, NULL, 'made')) AS n (no, found, name, note)
+    ORDER BY n.no;
+END $$;
+
+CREATE OR REPLACE FUNCTION _zendesk_time_zone(name text)
+RETURNS text
+LANGUAGE SQL STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- Most names are the city of an IANA name; these are not.
+    WITH other (name, zone) AS (VALUES
+        ('International Date Line West', 'Etc/GMT+12'), ('Midway Island', 'Pacific/Midway'), ('American Samoa', 'Pacific/Pago_Pago'), ('Hawaii', 'Pacific/Honolulu'),
+        ('Alaska', 'America/Juneau'), ('Pacific Time (US & Canada)', 'America/Los_Angeles'), ('Mountain Time (US & Canada)', 'America/Denver'), ('Arizona', 'America/Phoenix'),
+        ('Central Time (US & Canada)', 'America/Chicago'), ('Eastern Time (US & Canada)', 'America/New_York'), ('Atlantic Time (Canada)', 'America/Halifax'),
+        ('Central America', 'America/Guatemala'), ('Saskatchewan', 'America/Regina'), ('Guadalajara', 'America/Mexico_City'), ('Indiana (East)', 'America/Indiana/Indianapolis'),
+        ('Quito', 'America/Lima'), ('Georgetown', 'America/Guyana'), ('Newfoundland', 'America/St_Johns'), ('Brasilia', 'America/Sao_Paulo'), ('Greenland', 'America/Godthab'),
+        ('Mid-Atlantic', 'Atlantic/South_Georgia'), ('Cape Verde Is.', 'Atlantic/Cape_Verde'), ('Edinburgh', 'Europe/London'), ('Bern', 'Europe/Zurich'),
+        ('West Central Africa', 'Africa/Algiers'), ('Kyiv', 'Europe/Kiev'), ('Pretoria', 'Africa/Johannesburg'), ('St. Petersburg', 'Europe/Moscow'), ('Abu Dhabi', 'Asia/Muscat'),
+        ('Ekaterinburg', 'Asia/Yekaterinburg'), ('Islamabad', 'Asia/Karachi'), ('Chennai', 'Asia/Kolkata'), ('Mumbai', 'Asia/Kolkata'), ('New Delhi', 'Asia/Kolkata'),
+        ('Sri Jayawardenepura', 'Asia/Colombo'), ('Astana', 'Asia/Dhaka'), ('Hanoi', 'Asia/Bangkok'), ('Beijing', 'Asia/Shanghai'), ('Ulaan Bataar', 'Asia/Ulaanbaatar'),
+        ('Osaka', 'Asia/Tokyo'), ('Sapporo', 'Asia/Tokyo'), ('Marshall Is.', 'Pacific/Majuro'), ('Nuku''alofa', 'Pacific/Tongatapu'), ('Solomon Is.', 'Pacific/Guadalcanal'),
+        ('New Caledonia', 'Pacific/Noumea'), ('Wellington', 'Pacific/Auckland'), ('Samoa', 'Pacific/Apia'), ('Tokelau Is.', 'Pacific/Fakaofo'), ('Chatham Is.', 'Pacific/Chatham'))
+    SELECT coalesce((SELECT o.zone FROM other AS o WHERE o.name = $1),
+                    (SELECT z.name FROM pg_timezone_names AS z
+                     WHERE (z.name = $1 OR z.name LIKE '%/' || replace(replace($1, ' ', E'\\_'), '%', E'\\%')) AND z.name NOT LIKE 'posix/%' AND z.name NOT LIKE 'right/%'
+                     ORDER BY z.name <> $1, length(z.name), z.name COLLATE "C" LIMIT 1));
+END;
+
+ALTER TABLE revacct_data.validity REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.signoff REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.pending_subject REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.subject_link REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.rejected REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.report_setting REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.refreshed REPLICA IDENTITY FULL;
+
+ALTER TABLE revacct_data.open_clock REPLICA IDENTITY FULL;
+
+REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_change(bigint), _sign(bigint, text, text), _lock_model(),
+    _my_draft(bigint), _draft_version(bigint, text, text, text, text),
+    _retire(bigint, text, text, text, timestamptz, boolean), _hold_horizon(), _lock_registrations(), _keep_to_owner(regclass), _begin_write(smallint, boolean), _register_parties(text[]), _number_names(text[], text[]), _make_partition(int),
+    _take_in_events(smallint, timestamptz, bigint), _take_in_links(smallint, timestamptz, bigint), _take_in_money(smallint, timestamptz, bigint),
+    _take_in_commitments(smallint, timestamptz, bigint), _refuse_moves(smallint, bigint, timestamptz), _moves(bigint, text[]), _breaches(bigint, text[]),
+    _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
+    _refresh_figures(interval), _group_cells(), _judged(text, timestamptz, boolean, timestamptz, timestamptz, text, text, text),
+    _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, timestamptz, boolean, timestamptz) FROM PUBLIC;

@@ -50,7 +50,7 @@ SELECT bag_eq($$ SELECT DISTINCT proname::text FROM functions p WHERE coalesce(a
           'register_party', 'reject', 'request_override', 'retire', 'undraft', 'withdraw_change'], 'of what writes, PUBLIC executes these, each of which asks who is calling');
 SELECT bag_eq($$ SELECT proname::text FROM functions p WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE') $$,
     ARRAY['grant_access', 'revoke_access', 'link_login', '_put_in_force', '_give_numbers', '_check_change', '_sign', '_lock_model', '_my_draft', '_draft_version', '_retire',
-          '_hold_horizon', '_lock_registrations', '_begin_write', '_register_parties', '_number_names', '_make_partition', '_take_in_events', '_take_in_links', '_take_in_money', '_take_in_commitments', '_refuse_moves', '_moves', '_breaches', '_demand_taken',
+          '_hold_horizon', '_lock_registrations', '_keep_to_owner', '_begin_write', '_register_parties', '_number_names', '_make_partition', '_take_in_events', '_take_in_links', '_take_in_money', '_take_in_commitments', '_refuse_moves', '_moves', '_breaches', '_demand_taken',
           '_identities', '_fold', '_place', '_refresh_figures', '_group_cells', '_judged', '_metric_value'], 'and not these');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prosqlbody IS NOT NULL AND proargnames IS NOT NULL AND '' = ANY (proargnames[1:pronargs]) $$,
     'bodies in SQL''s own form have all their parameters named, or none: PostgreSQL writes others down in a way it cannot read, which stops pg_upgrade');
