@@ -425,7 +425,8 @@ Errors: program_limit_exceeded (54000) when that many new ones can only be a mis
 CREATE FUNCTION _make_partition(year int)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+-- where the ledger lies is not for whoever records its first event of a year to say
+SET search_path = pg_catalog, revacct, pg_temp SET default_tablespace = '' SET default_table_access_method = 'heap'
 AS $$
 DECLARE
     partition constant text := 'event_' || year;
@@ -765,10 +766,15 @@ BEGIN
 
     PERFORM _register_parties(array_agg(DISTINCT n.party))
     FROM (SELECT DISTINCT i.party, i.actor FROM pg_temp.revacct_incoming_event AS i) AS w, LATERAL (VALUES (w.party), (w.actor)) AS n (party);
+    FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
+        PERFORM _make_partition(year);
+    END LOOP;
+    -- Nothing is registered any more. Subjects come last, and in this order everywhere: who registers may make them too, and one that somebody else is making has to be waited for.
     INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
     SELECT source_no, n.subject_kind, n.subject_key, recorded_at
     FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_event AS i) AS n
     WHERE NOT EXISTS (SELECT FROM revacct_data.subject AS s WHERE s.subject_key = n.subject_key AND s.kind = n.subject_kind AND s.source_no = source_no OFFSET 0)
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
     ON CONFLICT DO NOTHING;
 
     -- What is on record already, the same or otherwise. A known event that is otherwise now is to be corrected, not forgotten.
@@ -847,9 +853,6 @@ BEGIN
         EXIT WHEN dropped = 0;
     END LOOP;
 
-    FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
-        PERFORM _make_partition(year);
-    END LOOP;
     INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, code_no, party_no, actor_no, amount, currency, program, corrects, details)
     SELECT s.subject_id, i.occurred_at, recorded_at, load_id, _event_value(i.event, i.field, i.value, m.code_no, p.party_no, i.amount),
            i.seq, m.mark, source_no, i.source_key, m.code_no, p.party_no, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
@@ -956,7 +959,9 @@ BEGIN
     FROM pg_temp.revacct_incoming_link AS i
          JOIN revacct_data.source AS fs ON fs.source = i.from_source JOIN revacct_data.subject AS f ON f.subject_key = i.from_key AND f.kind = i.from_kind AND f.source_no = fs.source_no
          JOIN revacct_data.source AS ts ON ts.source = i.to_source JOIN revacct_data.subject AS t ON t.subject_key = i.to_key AND t.kind = i.to_kind AND t.source_no = ts.source_no;
-    IF read > 1000 THEN
+    IF read > 100 THEN
+        -- each is compared with the others between the same two
+        CREATE INDEX ON pg_temp.revacct_link (from_subject, to_subject);
         ANALYZE pg_temp.revacct_link;
     END IF;
     -- the same as it is on record
@@ -1112,10 +1117,12 @@ BEGIN
         EXIT WHEN dropped = 0;
     END LOOP;
 
-    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
-    SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_money AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
-    ON CONFLICT DO NOTHING;
     PERFORM _register_parties(array_agg(n.party)) FROM (SELECT DISTINCT i.party FROM pg_temp.revacct_incoming_money AS i WHERE i.party IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_money AS i WHERE i.subject_key IS NOT NULL) AS n
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
+    ON CONFLICT DO NOTHING;
     INSERT INTO revacct_data.money (source_no, source_key, kind, subject_id, program, party, during, amount, currency, corrects, recorded_at)
     SELECT source_no, i.source_key, i.kind, s.subject_id, i.program, i.party, daterange(i.starts_on, nullif(i.ends_on, 'infinity')), i.amount, i.currency, i.corrects, recorded_at
     FROM pg_temp.revacct_incoming_money AS i
@@ -1220,10 +1227,12 @@ BEGIN
         EXIT WHEN dropped = 0;
     END LOOP;
 
-    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
-    SELECT DISTINCT source_no, i.subject_kind, i.subject_key, recorded_at FROM pg_temp.revacct_incoming_commitment AS i WHERE i.subject_key IS NOT NULL ORDER BY 2, 3
-    ON CONFLICT DO NOTHING;
     PERFORM _register_parties(array_agg(n.party)) FROM (SELECT i.from_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.from_party IS NOT NULL UNION SELECT i.to_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.to_party IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_commitment AS i WHERE i.subject_key IS NOT NULL) AS n
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
+    ON CONFLICT DO NOTHING;
     INSERT INTO revacct_data.commitment (source_no, source_key, kind, subject_id, from_party, to_party, promised, amount, due_at, delivered_at, outcome, verified_by, metric, corrects, recorded_at)
     SELECT source_no, i.source_key, i.kind, s.subject_id, i.from_party, i.to_party, i.promised, i.amount, i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects, recorded_at
     FROM pg_temp.revacct_incoming_commitment AS i
@@ -1252,7 +1261,8 @@ BEGIN
                   HINT = 'An older snapshot would not see what is on record already.';
     END IF;
     moment := _begin_write(number, alone);
-    IF fact = 'link' OR (alone AND EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source_no = number AND s.links IS NOT NULL)) THEN
+    -- A load of several kinds of facts makes subjects before it is done with registering.
+    IF fact = 'link' OR (alone AND EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source_no = number AND num_nonnulls(s.links, s.money, s.commitments) > 0)) THEN
         PERFORM _lock_registrations();
     END IF;
     IF NOT alone AND fact IN ('money', 'commitment') THEN

@@ -22,6 +22,13 @@ AS 'MODULE_PATHNAME', 'revacct_key_names'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION _key_names(text) IS 'The names that object_key() joined.';
 
+CREATE FUNCTION _in_maintenance()
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'revacct_in_maintenance'
+LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION _in_maintenance() IS
+'Whether this runs because somebody maintains a table or view: ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW and the like, and autovacuum. Expressions in it are of the owner''s making, and the session''s user need not know them: what they ask is not that user''s asking.';
+
 -- Who may do what
 
 CREATE TABLE revacct_data.access (
@@ -206,8 +213,9 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    -- The first condition can be forged, the second cannot: only functions of the table's owner run as its owner.
-    IF current_setting('revacct.by_change', true) = 'on'
+    -- The first condition can be forged, the second cannot: only functions of the table's owner run as its owner. Those decide by the session's user, who
+    -- did not ask for anything where an index or a materialized view of somebody's calls them.
+    IF NOT _in_maintenance() AND current_setting('revacct.by_change', true) = 'on'
        AND current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID) THEN
         RETURN NEW;
     ELSIF is_copy AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
@@ -261,7 +269,11 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 BEGIN
-    IF NOT _has_access(levels) THEN
+    IF _in_maintenance() THEN
+        RAISE EXCEPTION 'nobody may % in the middle of maintenance', what
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'What maintains a table or materialized view runs what its owner wrote, whoever maintains it.',
+                  HINT = 'Materialized views can be of the views of revacct, and of its aggregates over tables.';
+    ELSIF NOT _has_access(levels) THEN
         RAISE EXCEPTION 'role "%" may not %', session_user, what
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = format('It needs the access level %s.', array_to_string(levels, ' or ')),

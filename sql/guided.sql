@@ -321,7 +321,7 @@ BEGIN
     -- The table, read once, in our terms
 
     columns := ARRAY[format('r.%I%s AS subject_key', key_column, CASE WHEN (SELECT c.type FROM jsonb_to_recordset(facts) AS c (name text, type text) WHERE c.name = key_column) <> 'text' THEN '::text' ELSE '' END),
-                     format('%L || r.%I::text%s AS row_key', table_name || '/', coalesce(row_column, key_column), CASE WHEN is_history AND row_column IS NULL THEN format(' || ''/'' || extract(epoch FROM %s)', '@' || pair_column || '@') ELSE '' END)];
+                     format('%L || r.%I::text', table_name || '/', coalesce(row_column, key_column))];
     FOR f IN
         SELECT t.role, c.name, c.type, c.sort, c.has_zone
         FROM (VALUES (1, 'stage', stage_column), (2, 'owner', owner_column), (3, 'lead_source', source_column), (4, 'segment', segment_column), (5, 'amount', amount_column),
@@ -342,14 +342,17 @@ BEGIN
                     WHEN f.has_zone THEN format('r.%I', f.name)
                     WHEN f.type = 'date' THEN format('r.%I::timestamp AT TIME ZONE ''UTC''', f.name)
                     ELSE format('r.%I AT TIME ZONE ''UTC''', f.name) END;
-        columns[2] := replace(columns[2], '@' || f.name || '@', arm);
+        IF is_history AND row_column IS NULL AND f.name = pair_column THEN
+            columns[2] := columns[2] || format(' || ''/'' || extract(epoch FROM %s)', arm);
+        END IF;
         columns := columns || (arm || format(' AS %I', f.name) || CASE WHEN NOT f.has_zone THEN ' -- in which time zone?' ELSE '' END);
     END LOOP;
+    columns[2] := columns[2] || ' AS row_key';
     RETURN NEXT format('CREATE OR REPLACE VIEW %s', own_events);
     RETURN NEXT '    (subject_kind, subject_key, event, occurred_at, source_key, lifecycle, stage, field, code, code_list, party, amount, currency, details) AS';
     RETURN NEXT 'WITH landed AS NOT MATERIALIZED (';
     FOR i IN 1 .. cardinality(columns) LOOP
-        arm := replace(columns[i], ' -- in', CASE WHEN i < cardinality(columns) THEN ',  -- in' ELSE '  -- in' END);
+        arm := regexp_replace(columns[i], ' -- in which time zone[?]$', CASE WHEN i < cardinality(columns) THEN ',' ELSE '' END || '  -- in which time zone?');
         RETURN NEXT CASE i WHEN 1 THEN '    SELECT ' ELSE '           ' END || arm || CASE WHEN i < cardinality(columns) AND arm = columns[i] THEN ',' ELSE '' END;
     END LOOP;
     RETURN NEXT format('    FROM %I.%I AS r', schema_name, table_name);
@@ -590,11 +593,11 @@ BEGIN
             RAISE EXCEPTION 'relation % does not exist', mapped.relation
                 USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', check_mapping.source), HINT = 'Make it again, or map the source anew.';
         END IF;
-        PERFORM _demand_own(mapped.relation::regclass), _check_mapping(mapped.fact, mapped.relation::regclass);
-        has := ARRAY(SELECT c.name FROM _fact_columns(mapped.fact) AS c
-                     WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = mapped.relation::regclass AND a.attname = c.name AND NOT a.attisdropped));
+        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_reading(check_mapping.source, mapped.fact);
+        PERFORM _demand_own('pg_temp.revacct_reading'::regclass), _check_mapping(mapped.fact, 'pg_temp.revacct_reading'::regclass);
+        has := ARRAY(SELECT a.attname::text FROM pg_attribute AS a WHERE a.attrelid = 'pg_temp.revacct_reading'::regclass AND a.attnum > 0 ORDER BY a.attnum);
         -- all columns, those that are not there as NULL
-        SELECT format('(SELECT %s FROM %s) AS r', string_agg(CASE WHEN c.name = ANY (has) THEN format('%I::%s', c.name, c.type) ELSE 'NULL::' || c.type END || ' AS ' || quote_ident(c.name), ', '), mapped.relation::regclass)
+        SELECT format('(SELECT %s FROM pg_temp.revacct_reading) AS r', string_agg(CASE WHEN c.name = ANY (has) THEN format('%I::%s', c.name, c.type) ELSE 'NULL::' || c.type END || ' AS ' || quote_ident(c.name), ', '))
         INTO told FROM _fact_columns(mapped.fact) AS c;
 
         RETURN QUERY EXECUTE format(
@@ -606,7 +609,10 @@ BEGIN
                 'SELECT %L, sum(d.n)::bigint, min(d.source_key COLLATE "C") FROM (SELECT r.source_key, count(*) AS n FROM %s WHERE r.source_key <> '''' GROUP BY r.source_key HAVING count(DISTINCT to_jsonb(r)) > 1) AS d HAVING count(*) > 0',
                 CASE mapped.fact WHEN 'money' THEN 'money' ELSE mapped.fact || 's' END || ' of one source_key that are not the same: one is taken', told);
         END IF;
-        CONTINUE WHEN mapped.fact <> 'event';
+        IF mapped.fact <> 'event' THEN
+            PERFORM _close_reading();
+            CONTINUE;
+        END IF;
 
         RETURN QUERY EXECUTE format($query$
             SELECT c.problem, count(*), min(c.example COLLATE "C")
@@ -637,6 +643,7 @@ BEGIN
             FROM (SELECT p.party, count(*) AS n, row_number() OVER (ORDER BY count(*) DESC, p.party COLLATE "C") AS no
                   FROM %s, LATERAL (VALUES (r.party), (r.actor)) AS p (party) WHERE p.party <> '' AND p.party <> ALL ($1) GROUP BY p.party) AS u
             HAVING count(*) > 0$query$, told) USING _agreed_keys('party');
+        PERFORM _close_reading();
     END LOOP;
 END $$;
 COMMENT ON FUNCTION check_mapping(text) IS

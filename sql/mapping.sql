@@ -103,41 +103,92 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION _mapped(text) IS 'The relations of a source. Runs with its owner''s rights: loaders have none on the tables.';
 
+CREATE FUNCTION _open_reading(source text, fact text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    relation constant regclass := (SELECT m.relation FROM _mapped(source) AS m WHERE m.fact = fact);
+BEGIN
+    IF relation IS NULL THEN
+        RAISE EXCEPTION 'source "%" is mapped to no relation of such facts', source USING ERRCODE = 'undefined_table', DETAIL = format('Asked was for: %s.', fact);
+    END IF;
+    DROP VIEW IF EXISTS pg_temp.revacct_reading;
+    -- Made with the owner's rights, and of a name that we know to be one; read with the caller's. What the name means is settled here:
+    -- it may mean something else as soon as somebody renames a schema, which no lock prevents.
+    EXECUTE format('CREATE TEMPORARY VIEW revacct_reading WITH (security_invoker) AS SELECT %s FROM %s',
+                   (SELECT string_agg(quote_ident(c.name), ', ') FROM _fact_columns(fact) AS c
+                    WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped)), relation);
+    GRANT SELECT ON pg_temp.revacct_reading TO PUBLIC;
+END $$;
+COMMENT ON FUNCTION _open_reading(text, text) IS 'Makes the temporary view revacct_reading, of the relation that a source is mapped to: what is checked is then what is read. Runs with its owner''s rights: the caller may not be one who can make temporary relations.';
+
+CREATE FUNCTION _close_reading()
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
+AS $$
+BEGIN
+    -- or nobody could drop what it reads while this session lasts
+    DROP VIEW IF EXISTS pg_temp.revacct_reading;
+END $$;
+COMMENT ON FUNCTION _close_reading() IS 'Drops the temporary view revacct_reading. Runs with its owner''s rights: the view is its owner''s.';
+
 CREATE FUNCTION _demand_own(relation regclass)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, revacct, pg_temp
 AS $$
 DECLARE
-    foreign_view record;
+    foreign_code record;
 BEGIN
-    -- as it is now, until the end of the transaction
-    IF (SELECT c.relkind IN ('r', 'p', 'v') FROM pg_class AS c WHERE c.oid = relation) THEN
-        EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
-    END IF;
-    -- Whoever reads a view runs its functions: a view of somebody else's, or one beneath, would do as it likes with the reader's rights.
+    -- as it is now, and all beneath, until the end of the transaction
+    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
+    -- Whoever reads a view runs its functions, and those that indexes, constraints, statistics and partitions of a table call: the planner looks at them.
+    -- Those of somebody else's would do as they like with the reader's rights.
     WITH RECURSIVE beneath (oid) AS (
         SELECT relation::oid
         UNION
-        SELECT d.refobjid
-        FROM beneath AS b JOIN pg_rewrite AS r ON r.ev_class = b.oid JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+        SELECT n.oid
+        FROM beneath AS b CROSS JOIN LATERAL (
+            SELECT d.refobjid FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass WHERE r.ev_class = b.oid
+            UNION ALL
+            SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = b.oid) AS n (oid)
+    ), expression (classid, objid) AS (
+        SELECT 'pg_class'::regclass, b.oid FROM beneath AS b
+        UNION ALL SELECT 'pg_class'::regclass, a.relid FROM beneath AS b, pg_partition_ancestors(b.oid) AS a
+        UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM beneath AS b JOIN pg_rewrite AS r ON r.ev_class = b.oid
+        UNION ALL SELECT 'pg_class'::regclass, x.indexrelid FROM beneath AS b JOIN pg_index AS x ON x.indrelid = b.oid
+        UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM beneath AS b JOIN pg_constraint AS k ON k.conrelid = b.oid
+        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid FROM beneath AS b JOIN pg_statistic_ext AS s ON s.stxrelid = b.oid
+        UNION ALL SELECT 'pg_policy'::regclass, p.oid FROM beneath AS b JOIN pg_policy AS p ON p.polrelid = b.oid
+    ), code (name, owner) AS (
+        -- policies of a table are read with it, whatever they call
+        SELECT format('relation %s', c.oid::regclass), c.relowner FROM beneath AS b JOIN pg_class AS c ON c.oid = b.oid WHERE c.relkind = 'v' OR c.relrowsecurity
+        UNION ALL
+        SELECT format('function %s', p.oid::regprocedure), p.proowner
+        FROM expression AS e JOIN pg_depend AS d ON d.classid = e.classid AND d.objid = e.objid AND d.refclassid = 'pg_proc'::regclass JOIN pg_proc AS p ON p.oid = d.refobjid
+        UNION ALL
+        SELECT format('operator %s', o.oid::regoperator), o.oprowner
+        FROM expression AS e JOIN pg_depend AS d ON d.classid = e.classid AND d.objid = e.objid AND d.refclassid = 'pg_operator'::regclass JOIN pg_operator AS o ON o.oid = d.refobjid
+        UNION ALL
+        -- types of somebody's own are cast on the way in
+        SELECT format('type %s', t.oid::regtype), t.typowner FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
     )
-    SELECT c.oid::regclass AS name, o.rolname AS owner INTO foreign_view
-    FROM beneath AS b JOIN pg_class AS c ON c.oid = b.oid JOIN pg_roles AS o ON o.oid = c.relowner
-    -- policies of a table are read with it, and types of somebody's own are cast on the way in
-    WHERE (c.relkind = 'v' OR c.relrowsecurity
-           OR (c.oid = relation AND EXISTS (SELECT FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-                                            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND t.typnamespace <> 'pg_catalog'::regnamespace)))
-      AND o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+    SELECT c.name, o.rolname AS owner INTO foreign_code
+    FROM code AS c JOIN pg_roles AS o ON o.oid = c.owner
+    WHERE o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
       AND ((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) OR NOT pg_has_role(current_user, o.oid, 'MEMBER'))
     LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'relation % belongs to role "%"', foreign_view.name, foreign_view.owner
+        RAISE EXCEPTION '% belongs to role "%"', foreign_code.name, foreign_code.owner
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
-                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_view.owner);
+                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_code.owner);
     END IF;
 END $$;
-COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read a view of somebody else''s with the rights of the current role, or a table with policies, or with types of its own: it may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
+COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read with the rights of the current role what runs code of somebody else''s: views, policies, functions and operators in views, indexes, constraints, statistics and partition keys, types. They may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
 
 CREATE FUNCTION load(source text)
 RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)
@@ -155,12 +206,12 @@ BEGIN
             RAISE EXCEPTION 'relation % does not exist', mapped.relation
                 USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', source), HINT = 'Make it again, or map the source anew.';
         END IF;
-        PERFORM _demand_own(mapped.relation::regclass), _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact);
-        SELECT string_agg(quote_ident(c.name), ', ') INTO columns
-        FROM _fact_columns(mapped.fact) AS c
-        WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = mapped.relation::regclass AND a.attname = c.name AND NOT a.attisdropped);
+        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact), _open_reading(source, mapped.fact);
+        PERFORM _demand_own('pg_temp.revacct_reading'::regclass), _check_mapping(mapped.fact, 'pg_temp.revacct_reading'::regclass);
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO columns FROM pg_attribute AS a WHERE a.attrelid = 'pg_temp.revacct_reading'::regclass AND a.attnum > 0;
         -- with the rights of whoever loads: the owner's are not for views of others
-        EXECUTE format('INSERT INTO pg_temp.revacct_incoming_%s (%s) SELECT %s FROM %s', mapped.fact, columns, columns, mapped.relation::regclass);
+        EXECUTE format('INSERT INTO pg_temp.revacct_incoming_%s (%s) SELECT %s FROM pg_temp.revacct_reading', mapped.fact, columns, columns);
+        PERFORM _close_reading();
         fact := mapped.fact;
         SELECT t.read, t.loaded, t.known, t.rejected INTO rows_read, loaded, known, rejected FROM _take_in(source, mapped.fact, true) AS t;
         RETURN NEXT;

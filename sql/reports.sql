@@ -38,7 +38,7 @@ Errors: invalid_parameter_value (22023), insufficient_privilege (42501).';
 
 -- Who sees what
 
-CREATE FUNCTION _sees_all()
+CREATE FUNCTION _session_sees_all()
 RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
@@ -47,7 +47,16 @@ BEGIN ATOMIC
            OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user
                       AND (r.rolsuper OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())));
 END;
-COMMENT ON FUNCTION _sees_all() IS 'Does the session''s user see every subject: analysts, stewards, the council, and who administers the database? Runs with its owner''s rights: readers have none on the tables.';
+COMMENT ON FUNCTION _session_sees_all() IS 'Does the session''s user see every subject: analysts, stewards, the council, and who administers the database? Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE FUNCTION _sees_all()
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    SELECT NOT revacct._in_maintenance() AND revacct._session_sees_all();
+END;
+COMMENT ON FUNCTION _sees_all() IS 'The same of a function that is called, as opposed to a view that is read: in the middle of maintenance, it is not the session''s user who calls.';
 
 CREATE FUNCTION _viewer_sees_all(viewer name)
 RETURNS boolean
@@ -60,7 +69,7 @@ BEGIN ATOMIC
         UNION
         SELECT m.roleid FROM pg_catalog.pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid
     )
-    SELECT revacct._sees_all()
+    SELECT revacct._session_sees_all()
            AND (viewer = session_user
                 OR EXISTS (SELECT FROM belongs AS b JOIN pg_catalog.pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text WHERE a.level IN ('analyst', 'steward', 'council'))
                 OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = viewer
@@ -68,7 +77,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION _viewer_sees_all(name) IS 'Whether the session''s user sees every subject, and the role does that it reads as. Runs with its owner''s rights: readers have none on the tables.';
 
-CREATE FUNCTION _my_party_numbers()
+CREATE FUNCTION _my_party_numbers(viewer name)
 RETURNS bigint[]
 LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, revacct, pg_temp
@@ -80,6 +89,8 @@ BEGIN ATOMIC
         WHERE r.object_kind = 'party' AND r.role IN ('member', 'manager', 'approver') AND pg_catalog.upper_inf(i.recorded) AND i.valid @> revacct._now()
     ), mine (party, is_self, leads) AS (
         SELECT p.party, true, false FROM revacct_data.party AS p WHERE p.login = session_user
+              -- whoever refreshes a materialized view of somebody else's does not put theirs into it
+              AND (viewer = session_user OR NOT revacct._in_maintenance())
         UNION
         SELECT n.party, false, n.leads
         FROM mine AS m
@@ -91,7 +102,7 @@ BEGIN ATOMIC
     )
     SELECT pg_catalog.array_agg(p.party_no) FROM revacct_data.party AS p WHERE p.party IN (SELECT m.party FROM mine AS m);
 END;
-COMMENT ON FUNCTION _my_party_numbers() IS 'The parties whose subjects the session''s user sees: itself, its teams, and the members of teams it leads. Runs with its owner''s rights: readers have none on the tables.';
+COMMENT ON FUNCTION _my_party_numbers(name) IS 'The parties whose subjects the session''s user sees: itself, its teams, and the members of teams it leads. Runs with its owner''s rights: readers have none on the tables.';
 
 -- Figures
 
@@ -671,7 +682,7 @@ COMMENT ON COLUMN revacct_data.code_name.code IS 'The code.';
 CREATE VIEW sla_status WITH (security_barrier) AS
     SELECT k.policy, k.lifecycle, k.source, k.subject_kind, k.subject_key, k.period_start, k.period, k.segment, k.lead_source, k.owner, k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count, k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
     FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy)
-    WHERE (SELECT revacct._viewer_sees_all(current_user)) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[]);
+    WHERE (SELECT revacct._viewer_sees_all(current_user)) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers(current_user))::bigint[]);
 COMMENT ON VIEW sla_status IS 'What is waiting: the open clocks of each SLA, a row each, as of a refresh (as_of); those that came due are breached as of the last. Readers see those of their own subjects, of their teams'', and of the members of teams they lead.';
 COMMENT ON COLUMN sla_status.policy IS 'The SLA.';
 COMMENT ON COLUMN sla_status.lifecycle IS 'The lifecycle.';
@@ -712,7 +723,7 @@ CREATE VIEW event_log WITH (security_barrier) AS
          LEFT JOIN revacct_data.correction AS c ON c.source_no = e.source_no AND c.source_key = e.source_key
          LEFT JOIN revacct_data.identity AS i ON i.subject_id = e.subject_id
     WHERE ((SELECT revacct._viewer_sees_all(current_user)) OR coalesce(i.same_as, e.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id)
-                                                   WHERE v.owner_no = ANY ((SELECT revacct._my_party_numbers())::bigint[])));
+                                                   WHERE v.owner_no = ANY ((SELECT revacct._my_party_numbers(current_user))::bigint[])));
 COMMENT ON VIEW event_log IS 'The ledger: what happened to each subject, a row for each event, corrected ones included. Readers see the events of their own subjects, of their teams'', and of the members of teams they lead, as owned at the last refresh.';
 COMMENT ON COLUMN event_log.source IS 'The system that says so.';
 COMMENT ON COLUMN event_log.subject_kind IS 'What the subject is.';
@@ -742,8 +753,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
     sees_all constant boolean := _viewer_sees_all(viewer);
-    mine constant bigint[] := _my_party_numbers();
+    mine constant bigint[] := _my_party_numbers(viewer);
 BEGIN
+    -- who reads is told by the view, but anybody can call this
+    IF _in_maintenance() THEN
+        RAISE EXCEPTION 'exceptions are not read in the middle of maintenance'
+            USING ERRCODE = 'feature_not_supported', HINT = 'Keep them in a table rather than in a materialized view.';
+    END IF;
     RETURN QUERY
     SELECT s.source, b.subject_kind, u.subject_key, b.lifecycle, b.from_stage, b.to_stage, b.occurred_at, b.source_key, b.rule_kind, b.rule_key, b.enforcement, b.overridden, b.message, b.subject_id
     FROM _breaches(NULL, ARRAY(SELECT l.lifecycle FROM revacct_data.lifecycle AS l JOIN revacct_data.validity AS i USING (version_id) WHERE upper_inf(i.recorded) AND i.valid @> _now())) AS b
@@ -775,7 +791,7 @@ COMMENT ON COLUMN exceptions.message IS 'What is wrong.';
 CREATE VIEW rejected_facts WITH (security_barrier) AS
     SELECT s.source, r.fact, r.source_key, r.reason, r.rule_kind, r.rule_key, r.content::text AS content, r.rejected_at
     FROM revacct_data.rejected AS r JOIN revacct_data.source AS s USING (source_no)
-    WHERE (SELECT revacct._viewer_sees_all(current_user) OR revacct._has_access('{loader}'));
+    WHERE (SELECT revacct._viewer_sees_all(current_user) OR ((current_user = session_user OR NOT revacct._in_maintenance()) AND revacct._has_access('{loader}')));
 COMMENT ON VIEW rejected_facts IS 'Rows that a load could not take in, and why. A row goes from here when it is loaded. For those who see all, and for loaders.';
 COMMENT ON COLUMN rejected_facts.source IS 'The source.';
 COMMENT ON COLUMN rejected_facts.fact IS 'What it would have been: event, link, money or commitment.';

@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -140,6 +141,14 @@ compiled(FunctionCallInfo fcinfo, text *name, NullableDatum model_at, NullableDa
 	site->known_at = known_at;
 	site->is_kept = true;
 	return PointerGetDatum(value);
+}
+
+/* revacct_in_maintenance(): whether some owner's expressions are being run for a session of perhaps somebody else. */
+PG_FUNCTION_INFO_V1(revacct_in_maintenance);
+Datum
+revacct_in_maintenance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(InSecurityRestrictedOperation());
 }
 
 /*

@@ -928,6 +928,7 @@ find_mark(FunctionCallInfo fcinfo, bool last)
 	{
 		const Mark *mark = &marks[last ? count - 1 - i : i];
 
+		CHECK_FOR_INTERRUPTS();
 		for (int m = 0; m < wanted_count; m++)
 			if (mark->mark == wanted[m])
 				return mark;

@@ -655,7 +655,8 @@ open_time_of(const void *bytes, Size length, MemoryContext fallback)
 	{
 		HASHCTL control = {0};
 
-		cache_context = AllocSetContextCreate(TopMemoryContext, "revacct calendars", ALLOCSET_SMALL_SIZES);
+		if (cache_context == NULL)
+			cache_context = AllocSetContextCreate(TopMemoryContext, "revacct calendars", ALLOCSET_SMALL_SIZES);
 		control.keysize = sizeof(uint64);
 		control.entrysize = sizeof(CacheEntry);
 		control.hcxt = cache_context;
@@ -667,9 +668,11 @@ open_time_of(const void *bytes, Size length, MemoryContext fallback)
 	/* half is for what is laid out */
 	if (entry != NULL || cached_definitions > CACHE_BYTES / 2)
 		return new_open_time(bytes, length, fallback);
-	open = new_open_time(bytes, length, cache_context);
+	open = new_open_time(bytes, length, CurrentMemoryContext);
 	entry = hash_search(cache, &fingerprint, HASH_ENTER, &found);
 	entry->open = open;
+	/* only what can be found again is kept */
+	MemoryContextSetParent(open->context, cache_context);
 	open->kept = true;
 	account_for(open);
 	cached_definitions += open->kept_bytes;

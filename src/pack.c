@@ -30,6 +30,7 @@
 #define TYPE_NAME "journey_pack"
 #define SIZE_HINT "Make several packs, such as one for each segment and period."
 #define MAX_EVENT_BYTES (MAX_VARINT_BYTES + 11)
+#define EVENTS_AT_A_TIME 65536 /* without looking for interrupts */
 
 /* What the records of a state are. */
 typedef enum PackKind
@@ -615,6 +616,8 @@ read_events(const PackState *state)
 			broken(&reader);
 		for (uint32 i = 0; i < segment.records; i++, event++)
 		{
+			if (i % EVENTS_AT_A_TIME == 0)
+				CHECK_FOR_INTERRUPTS();
 			number = (int64) ((uint64) number + (uint64) unzigzag(read_varint(&reader)));
 			at = (int64) ((uint64) at + (uint64) unzigzag(read_mark(&reader, &event->mark)));
 			event->subject = number;
@@ -663,7 +666,11 @@ sort_events(Event *events, uint64 count)
 			start += size;
 		}
 		for (uint64 i = 0; i < count; i++)
+		{
+			if (i % EVENTS_AT_A_TIME == 0)
+				CHECK_FOR_INTERRUPTS();
 			sorted[starts[(((uint64) events[i].subject - (uint64) least) >> shift) & (DIGITS - 1)]++] = events[i];
+		}
 		other = events;
 		events = sorted;
 	}
@@ -760,6 +767,8 @@ read_journeys(const PackState *state)
 static int
 compare_packed(const void *a, const void *b)
 {
+	/* sorting tens of millions takes a while */
+	CHECK_FOR_INTERRUPTS();
 	return compare_keys(&((const PackedJourney *) a)->key, &((const PackedJourney *) b)->key);
 }
 

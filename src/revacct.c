@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/numeric.h"
@@ -355,6 +356,8 @@ hex_as_bytes(const char *text, const char *type_name)
 		int high = hex_digit(p[0]);
 		int low = high < 0 ? -1 : hex_digit(p[1]);
 
+		if (bytes.len % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (low < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),

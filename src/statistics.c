@@ -333,6 +333,8 @@ compare_ranked_p(const void *a, const void *b)
 	double pa = ((const RankedP *) a)->p;
 	double pb = ((const RankedP *) b)->p;
 
+	/* sorting tens of millions takes a while */
+	CHECK_FOR_INTERRUPTS();
 	return (pa > pb) - (pa < pb);
 }
 

@@ -794,6 +794,7 @@ revacct_velocity_log_rank(PG_FUNCTION_ARGS)
 		TallyForm  form;
 		Lifecycle *lifecycle;
 
+		CHECK_FOR_INTERRUPTS();
 		if (isnull)
 			continue;
 		lifecycle = open_summary(&form, stored_tally(&velocity_type, element));

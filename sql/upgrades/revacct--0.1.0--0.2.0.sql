@@ -16,6 +16,14 @@ END;
 COMMENT ON FUNCTION object_key(text[]) IS
 E'The key of a definition: its names, joined by slashes; a slash in a name is written \\/. The key of stage mql in lifecycle inbound is inbound/mql.';
 
+CREATE OR REPLACE FUNCTION _in_maintenance()
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'revacct_in_maintenance'
+LANGUAGE C STABLE PARALLEL SAFE;
+
+COMMENT ON FUNCTION _in_maintenance() IS
+'Whether this runs because somebody maintains a table or view: ANALYZE, REINDEX, REFRESH MATERIALIZED VIEW and the like, and autovacuum. Expressions in it are of the owner''s making, and the session''s user need not know them: what they ask is not that user''s asking.';
+
 COMMENT ON COLUMN revacct_data.version.version_no IS 'The first, second, third... approved version of its definition; NULL unless approved.';
 
 CREATE OR REPLACE FUNCTION _guard()
@@ -40,8 +48,9 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    -- The first condition can be forged, the second cannot: only functions of the table's owner run as its owner.
-    IF current_setting('revacct.by_change', true) = 'on'
+    -- The first condition can be forged, the second cannot: only functions of the table's owner run as its owner. Those decide by the session's user, who
+    -- did not ask for anything where an index or a materialized view of somebody's calls them.
+    IF NOT _in_maintenance() AND current_setting('revacct.by_change', true) = 'on'
        AND current_user = (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = TG_RELID) THEN
         RETURN NEW;
     ELSIF is_copy AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
@@ -84,6 +93,24 @@ BEGIN ATOMIC
               -- what grant_access() granted goes with a role; the name may be another's since
               AND EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS p WHERE n.nspname = 'revacct' AND p.grantee = b.oid AND p.privilege_type = 'USAGE'));
 END;
+
+CREATE OR REPLACE FUNCTION _demand_access(levels text[], what text)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+BEGIN
+    IF _in_maintenance() THEN
+        RAISE EXCEPTION 'nobody may % in the middle of maintenance', what
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'What maintains a table or materialized view runs what its owner wrote, whoever maintains it.',
+                  HINT = 'Materialized views can be of the views of revacct, and of its aggregates over tables.';
+    ELSIF NOT _has_access(levels) THEN
+        RAISE EXCEPTION 'role "%" may not %', session_user, what
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('It needs the access level %s.', array_to_string(levels, ' or ')),
+                  HINT = format('The administrator grants it: SELECT grant_access(%L, %L).', levels[1], session_user);
+    END IF;
+END $$;
 
 COMMENT ON FUNCTION draft_change(text, timestamptz, timestamptz, boolean) IS
 'Begins a change, says why, and returns its number; define_...(), assign() and retire() then fill it, and propose_change() puts it before the owners. Anyone may draft. effective_at: from when it is valid (NULL: from its approval). effective_until: until when; NULL: for good, and refused if something later is agreed already; infinity: for good, whatever is. retroactive: it is effective from before its approval.
@@ -206,7 +233,8 @@ END $$;
 CREATE OR REPLACE FUNCTION _make_partition(year int)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+-- where the ledger lies is not for whoever records its first event of a year to say
+SET search_path = pg_catalog, revacct, pg_temp SET default_tablespace = '' SET default_table_access_method = 'heap'
 AS $$
 DECLARE
     partition constant text := 'event_' || year;
@@ -231,7 +259,830 @@ BEGIN
     END IF;
 END $$;
 
+CREATE OR REPLACE FUNCTION _take_in_events(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning' SET join_collapse_limit = 1
+AS $$
+#variable_conflict use_variable
+DECLARE
+    others boolean := EXISTS (SELECT FROM revacct_data.load AS l WHERE l.source_no = source_no);
+    dropped bigint;
+    year int;
+    untidy boolean;
+    unreadable boolean;
+    repeated boolean;
+    corrections boolean;
+    few boolean;
+BEGIN
+    rejected := 0;
+    known := 0;
+    -- What is there, in one look: a load may be large, and is read from disk. Keys are told apart by their hashes, which are small.
+    SELECT count(*), coalesce(bool_or(i.party <> btrim(i.party) OR i.actor <> btrim(i.actor) OR i.party = '' OR i.actor = '' OR i.currency = '' OR i.corrects = ''), false),
+           coalesce(bool_or(_unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
+                                              i.currency, i.corrects, i.value) IS NOT NULL), false),
+           count(i.source_key) > count(DISTINCT hashtextextended(i.source_key, 0)), coalesce(bool_or(i.corrects IS NOT NULL), false)
+    INTO read, untidy, unreadable, repeated, corrections
+    FROM pg_temp.revacct_incoming_event AS i;
+    IF untidy THEN
+        UPDATE pg_temp.revacct_incoming_event AS i
+        SET party = nullif(btrim(i.party), ''), actor = nullif(btrim(i.actor), ''), currency = nullif(i.currency, ''), corrects = nullif(i.corrects, '')
+        WHERE i.party <> btrim(i.party) OR i.actor <> btrim(i.actor) OR i.party = '' OR i.actor = '' OR i.currency = '' OR i.corrects = '';
+    END IF;
+
+    -- what comes again is judged again
+    DELETE FROM revacct_data.rejected AS r
+    USING pg_temp.revacct_incoming_event AS i
+    WHERE r.source_no = source_no AND r.fact = 'event' AND r.source_key = i.source_key AND i.source_key <> '';
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'event' AND coalesce(r.source_key, '') = ''
+      AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_event AS i WHERE coalesce(i.source_key, '') = '');
+
+    -- What cannot be read. A row without a key cannot be told from itself, so it is not taken either.
+    IF unreadable THEN
+        WITH bad AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            WHERE _unreadable_event(i.subject_kind, i.subject_key, i.source_key, i.occurred_at, i.event, i.lifecycle, i.stage, i.field, i.code, i.code_list, i.party, i.actor, i.amount,
+                                    i.currency, i.corrects, i.value) IS NOT NULL
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', u.source_key,
+               _unreadable_event(u.subject_kind, u.subject_key, u.source_key, u.occurred_at, u.event, u.lifecycle, u.stage, u.field, u.code, u.code_list, u.party, u.actor, u.amount,
+                                 u.currency, u.corrects, u.value),
+               to_jsonb(u), recorded_at
+        FROM bad AS u;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+    END IF;
+
+    -- What the names mean: they are few.
+    DELETE FROM pg_temp.revacct_meaning;
+    INSERT INTO pg_temp.revacct_meaning (event, lifecycle, stage, field, code_list, code, currency, years, mark_kind, mark_key, code_key)
+    SELECT n.event, n.lifecycle, n.stage, n.field, n.code_list, n.code, n.currency, n.years,
+           CASE WHEN n.event = 'stage_entered' THEN 'stage' WHEN n.event <> 'retracted' THEN 'event' END AS mark_kind,
+           CASE WHEN n.event = 'stage_entered' THEN revacct.object_key(n.lifecycle, n.stage)
+                WHEN n.event = 'field_set' AND n.field = 'amount' THEN revacct.object_key(VARIADIC array_remove(ARRAY['amount_set', nullif(n.currency, '')], NULL))
+                WHEN n.event = 'field_set' THEN revacct.object_key(n.field || '_set')
+                WHEN n.event <> 'retracted' THEN revacct.object_key(n.event) END AS mark_key,
+           CASE WHEN n.code <> '' THEN revacct.object_key(coalesce(nullif(n.code_list, ''), nullif(n.field, ''), CASE WHEN n.event = 'disposition_set' THEN 'disposition' ELSE n.event END), n.code) END AS code_key
+    FROM (SELECT y.event, y.lifecycle, y.stage, y.field, y.code_list, y.code, y.currency, array_agg(y.year) AS years
+          FROM (SELECT DISTINCT i.event, CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AS lifecycle, CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END AS stage,
+                       coalesce(i.field, '') AS field, coalesce(i.code_list, '') AS code_list, coalesce(i.code, '') AS code, coalesce(i.currency, '') AS currency,
+                       date_part('year', i.occurred_at)::int AS year
+                FROM pg_temp.revacct_incoming_event AS i) AS y
+          GROUP BY y.event, y.lifecycle, y.stage, y.field, y.code_list, y.code, y.currency) AS n;
+
+    IF EXISTS (SELECT FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event)) THEN
+        WITH unknown AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            WHERE i.event IN (SELECT m.event FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event))
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', u.source_key, format('"%s" is no kind of event: it can be defined as a code of the list event', u.event), to_jsonb(u), recorded_at FROM unknown AS u;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        DELETE FROM pg_temp.revacct_meaning AS m WHERE NOT _is_event_kind(m.event);
+    END IF;
+    PERFORM _number_names(array_agg(n.kind), array_agg(n.key))
+    FROM (SELECT m.mark_kind, m.mark_key FROM pg_temp.revacct_meaning AS m UNION SELECT 'code', m.code_key FROM pg_temp.revacct_meaning AS m) AS n (kind, key);
+    UPDATE pg_temp.revacct_meaning AS m
+    SET mark = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = m.mark_kind AND g.key = m.mark_key),
+        code_no = (SELECT g.number FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.key = m.code_key);
+    IF read > 1000 THEN
+        ANALYZE pg_temp.revacct_meaning;
+    END IF;
+
+    -- One key, several rows: the same is known, another is not believed.
+    IF repeated THEN
+        WITH again AS MATERIALIZED (
+            SELECT i.source_key FROM pg_temp.revacct_incoming_event AS i GROUP BY i.source_key HAVING count(*) > 1
+        ), copy AS (
+            SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+            FROM pg_temp.revacct_incoming_event AS i JOIN again USING (source_key)
+            WINDOW same AS (PARTITION BY i.source_key ORDER BY i.occurred_at, i.seq, to_jsonb(i)::text COLLATE "C")
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i.*, copy.is_same
+        ), other AS (
+            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+            SELECT source_no, 'event', g.source_key, 'another row of this load has the same source_key', to_jsonb(g) - 'is_same', recorded_at FROM gone AS g WHERE NOT g.is_same RETURNING 1
+        )
+        SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone AS g WHERE g.is_same) INTO rejected, known;
+    END IF;
+
+    PERFORM _register_parties(array_agg(DISTINCT n.party))
+    FROM (SELECT DISTINCT i.party, i.actor FROM pg_temp.revacct_incoming_event AS i) AS w, LATERAL (VALUES (w.party), (w.actor)) AS n (party);
+    FOR year IN SELECT DISTINCT unnest(m.years) FROM pg_temp.revacct_meaning AS m LOOP
+        PERFORM _make_partition(year);
+    END LOOP;
+    -- Nothing is registered any more. Subjects come last, and in this order everywhere: who registers may make them too, and one that somebody else is making has to be waited for.
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_event AS i) AS n
+    WHERE NOT EXISTS (SELECT FROM revacct_data.subject AS s WHERE s.subject_key = n.subject_key AND s.kind = n.subject_kind AND s.source_no = source_no OFFSET 0)
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
+    ON CONFLICT DO NOTHING;
+
+    -- What is on record already, the same or otherwise. A known event that is otherwise now is to be corrected, not forgotten.
+    IF others THEN
+        -- Each is looked up, unless that takes longer than reading the ledger through.
+        few := read < (SELECT sum(pg_relation_size(h.inhrelid)) FROM pg_inherits AS h WHERE h.inhparent = 'revacct_data.event'::regclass) / 2000;
+        WITH recorded AS MATERIALIZED (
+            SELECT i.ctid AS row_id, e.*
+            FROM pg_temp.revacct_incoming_event AS i
+                 CROSS JOIN LATERAL (SELECT e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
+                                     FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = i.source_key OFFSET 0) AS e
+            WHERE few
+            UNION ALL
+            SELECT i.ctid, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
+            FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.source_key
+            WHERE NOT few
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i
+            USING recorded AS e
+            WHERE i.ctid = e.row_id
+            RETURNING i AS row, e.subject_id, e.mark, e.value, e.occurred_at, e.seq, e.amount, e.currency, e.code_no, e.party_no, e.actor_no, e.program, e.corrects, e.details
+        ), other AS (
+            INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+            SELECT source_no, 'event', (g.row).source_key, 'it is on record otherwise: correct it by an event with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
+            FROM gone AS g
+                 LEFT JOIN revacct_data.party AS p ON p.party = (g.row).party
+                 LEFT JOIN revacct_data.party AS a ON a.party = (g.row).actor
+                 LEFT JOIN pg_temp.revacct_meaning AS m
+                     ON m.event = (g.row).event AND m.lifecycle = CASE WHEN (g.row).event = 'stage_entered' THEN (g.row).lifecycle ELSE '' END
+                        AND m.stage = CASE WHEN (g.row).event = 'stage_entered' THEN (g.row).stage ELSE '' END AND m.field = coalesce((g.row).field, '')
+                        AND m.code_list = coalesce((g.row).code_list, '') AND m.code = coalesce((g.row).code, '') AND m.currency = coalesce((g.row).currency, '')
+                 LEFT JOIN revacct_data.subject AS s ON s.subject_key = (g.row).subject_key AND s.kind = (g.row).subject_kind AND s.source_no = source_no
+            WHERE (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency, m.code_no, p.party_no, a.party_no, (g.row).program, (g.row).corrects, (g.row).details,
+                   _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
+                  IS DISTINCT FROM (g.subject_id, g.mark, g.occurred_at, g.seq, g.amount, g.currency, g.code_no, g.party_no, g.actor_no, g.program, g.corrects, g.details, g.value)
+              -- what its correction says is known, too: the source has been mended as well
+              AND NOT EXISTS (SELECT
+                              FROM revacct_data.correction AS c JOIN revacct_data.event AS e ON e.source_no = c.source_no AND e.source_key = c.corrected_by
+                              WHERE c.source_no = source_no AND c.source_key = (g.row).source_key
+                                AND (s.subject_id, m.mark, (g.row).occurred_at, (g.row).seq, (g.row).amount::numeric(18, 2), (g.row).currency,
+                                     _event_value((g.row).event, (g.row).field, (g.row).value, m.code_no, p.party_no, (g.row).amount))
+                                    IS NOT DISTINCT FROM (e.subject_id, e.mark, e.occurred_at, e.seq, e.amount, e.currency, e.value))
+            RETURNING 1
+        )
+        SELECT rejected + (SELECT count(*) FROM other), known + (SELECT count(*) FROM gone) - (SELECT count(*) FROM other) INTO rejected, known;
+    END IF;
+
+    -- Corrections are of something that is there, and counts: first those go that are not, then all but the first of those that correct the same.
+    WHILE corrections LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_event AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.event AS e WHERE e.source_no = source_no AND e.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_event AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g)
+               OR EXISTS (SELECT FROM revacct_data.correction AS d WHERE d.source_no = source_no AND d.source_key = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_event AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'event', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no event of the key it corrects' ELSE 'what it corrects is corrected already: correct the event that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
+    INSERT INTO revacct_data.event (subject_id, occurred_at, recorded_at, load_id, value, seq, mark, source_no, source_key, code_no, party_no, actor_no, amount, currency, program, corrects, details)
+    SELECT s.subject_id, i.occurred_at, recorded_at, load_id, _event_value(i.event, i.field, i.value, m.code_no, p.party_no, i.amount),
+           i.seq, m.mark, source_no, i.source_key, m.code_no, p.party_no, a.party_no, i.amount, i.currency, i.program, i.corrects, i.details
+    FROM pg_temp.revacct_incoming_event AS i
+         LEFT JOIN revacct_data.party AS p ON p.party = i.party
+         LEFT JOIN revacct_data.party AS a ON a.party = i.actor
+         JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no
+         JOIN pg_temp.revacct_meaning AS m
+             ON m.event = i.event AND m.lifecycle = CASE WHEN i.event = 'stage_entered' THEN i.lifecycle ELSE '' END AND m.stage = CASE WHEN i.event = 'stage_entered' THEN i.stage ELSE '' END
+                AND m.field = coalesce(i.field, '') AND m.code_list = coalesce(i.code_list, '') AND m.code = coalesce(i.code, '') AND m.currency = coalesce(i.currency, '');
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    IF corrections THEN
+        INSERT INTO revacct_data.correction (source_no, source_key, subject_id, corrected_by, recorded_at, load_id)
+        SELECT source_no, i.corrects, e.subject_id, i.source_key, recorded_at, load_id
+        FROM pg_temp.revacct_incoming_event AS i JOIN revacct_data.event AS e ON e.source_no = source_no AND e.source_key = i.corrects
+        WHERE i.corrects IS NOT NULL;
+    END IF;
+
+    dropped := _refuse_moves(source_no, load_id, recorded_at);
+    rejected := rejected + dropped;
+    loaded := loaded - dropped;
+    RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION _take_in_links(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    own constant text := (SELECT s.source FROM revacct_data.source AS s WHERE s.source_no = source_no);
+    dropped bigint;
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_link;
+    UPDATE pg_temp.revacct_incoming_link AS i
+    SET from_source = coalesce(nullif(btrim(i.from_source), ''), own), to_source = coalesce(nullif(btrim(i.to_source), ''), own), valid_from = coalesce(i.valid_from, '-infinity'),
+        valid_until = coalesce(i.valid_until, 'infinity'),
+        source_key = coalesce(nullif(i.source_key, ''),
+                              object_key(VARIADIC array_remove(ARRAY[i.role, coalesce(nullif(btrim(i.from_source), ''), own), i.from_kind, i.from_key, coalesce(nullif(btrim(i.to_source), ''), own),
+                                                                     i.to_kind, i.to_key, CASE WHEN isfinite(i.valid_from) THEN i.valid_from::text END], NULL)));
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_link AS i WHERE r.source_no = source_no AND r.fact = 'link' AND r.source_key = i.source_key;
+
+    WITH bad AS (
+        DELETE FROM pg_temp.revacct_incoming_link AS i
+        WHERE _unreadable_link(i.from_source, i.from_kind, i.from_key, i.to_source, i.to_kind, i.to_key, i.role, i.valid_from, i.valid_until, i.share, i.source_key) IS NOT NULL
+        RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'link', b.source_key, _unreadable_link(b.from_source, b.from_kind, b.from_key, b.to_source, b.to_kind, b.to_key, b.role, b.valid_from, b.valid_until, b.share, b.source_key),
+           to_jsonb(b), recorded_at
+    FROM bad AS b;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_link AS i
+        WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_link AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'link', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    PERFORM _source_number(n.source)
+    FROM (SELECT i.from_source FROM pg_temp.revacct_incoming_link AS i UNION SELECT i.to_source FROM pg_temp.revacct_incoming_link AS i) AS n (source);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT r.source_no, n.kind, n.key, recorded_at
+    FROM (SELECT i.from_source, i.from_kind, i.from_key FROM pg_temp.revacct_incoming_link AS i
+          UNION SELECT i.to_source, i.to_kind, i.to_key FROM pg_temp.revacct_incoming_link AS i) AS n (source, kind, key)
+         JOIN revacct_data.source AS r USING (source)
+    ORDER BY r.source_no, n.kind, n.key COLLATE "C"
+    ON CONFLICT DO NOTHING;
+
+    DROP TABLE IF EXISTS pg_temp.revacct_link;
+    CREATE TEMPORARY TABLE revacct_link AS
+    SELECT f.subject_id AS from_subject, t.subject_id AS to_subject, i.role, tstzrange(nullif(i.valid_from, '-infinity'), nullif(i.valid_until, 'infinity')) AS valid, i.share::numeric(9, 6) AS share,
+           i.source_key, to_jsonb(i) AS content, false AS is_said
+    FROM pg_temp.revacct_incoming_link AS i
+         JOIN revacct_data.source AS fs ON fs.source = i.from_source JOIN revacct_data.subject AS f ON f.subject_key = i.from_key AND f.kind = i.from_kind AND f.source_no = fs.source_no
+         JOIN revacct_data.source AS ts ON ts.source = i.to_source JOIN revacct_data.subject AS t ON t.subject_key = i.to_key AND t.kind = i.to_kind AND t.source_no = ts.source_no;
+    IF read > 100 THEN
+        -- each is compared with the others between the same two
+        CREATE INDEX ON pg_temp.revacct_link (from_subject, to_subject);
+        ANALYZE pg_temp.revacct_link;
+    END IF;
+    -- the same as it is on record
+    DELETE FROM pg_temp.revacct_link AS i
+    USING revacct_data.subject_link AS l
+    WHERE l.source_no = source_no AND l.source_key = i.source_key AND upper_inf(l.recorded)
+      AND (l.from_subject, l.to_subject, l.role, l.valid) = (i.from_subject, i.to_subject, i.role, i.valid) AND l.share IS NOT DISTINCT FROM i.share;
+    -- What the rows that are left said before ends with this load, and is in nobody's way. A row that another one speaks for already, of this load or on record, adds nothing, but ends
+    -- what it said. One that clashes with what stays on record, or with another row, changes nothing: so what it said before stays, and may clash with others in turn.
+    LOOP
+        UPDATE pg_temp.revacct_link AS i
+        SET is_said = EXISTS (SELECT FROM revacct_data.subject_link AS l
+                              WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid = i.valid AND upper_inf(l.recorded)
+                                AND (l.share IS NOT DISTINCT FROM i.share OR l.source_no <> source_no)
+                                AND NOT (l.source_no = source_no AND l.source_key IN (SELECT o.source_key FROM pg_temp.revacct_link AS o)))
+                   OR n.no > 1
+        FROM (SELECT o.ctid AS row_id, row_number() OVER (PARTITION BY o.from_subject, o.to_subject, o.role, o.valid, o.share ORDER BY o.source_key COLLATE "C") AS no FROM pg_temp.revacct_link AS o) AS n
+        WHERE n.row_id = i.ctid;
+        WITH gone AS (
+            DELETE FROM pg_temp.revacct_link AS i
+            WHERE NOT i.is_said
+              AND (EXISTS (SELECT FROM revacct_data.subject_link AS l
+                           WHERE l.from_subject = i.from_subject AND l.to_subject = i.to_subject AND l.role = i.role AND l.valid && i.valid AND upper_inf(l.recorded)
+                             AND NOT (l.source_no = source_no AND l.source_key IN (SELECT o.source_key FROM pg_temp.revacct_link AS o)))
+                   OR EXISTS (SELECT FROM pg_temp.revacct_link AS o
+                              WHERE NOT o.is_said AND o.from_subject = i.from_subject AND o.to_subject = i.to_subject AND o.role = i.role AND o.valid && i.valid
+                                AND o.source_key COLLATE "C" < i.source_key))
+            RETURNING i.*
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'link', g.source_key, 'another link between the two is on record for a part of its time', g.content, recorded_at FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
+    -- said otherwise: the record of what was said before ends
+    WITH ended AS (
+        UPDATE revacct_data.subject_link AS l SET recorded = tstzrange(lower(l.recorded), recorded_at)
+        FROM pg_temp.revacct_link AS i WHERE l.source_no = source_no AND l.source_key = i.source_key AND upper_inf(l.recorded)
+        RETURNING l.*
+    )
+    INSERT INTO revacct_data.pending_subject (subject_id)
+    SELECT both_ends.subject_id FROM ended AS e, LATERAL (VALUES (e.from_subject), (e.to_subject)) AS both_ends (subject_id) WHERE e.role = 'same_as';
+    WITH added AS (
+        INSERT INTO revacct_data.subject_link (from_subject, to_subject, role, valid, share, recorded, source_no, source_key)
+        SELECT i.from_subject, i.to_subject, i.role, i.valid, i.share, tstzrange(recorded_at, NULL), source_no, i.source_key FROM pg_temp.revacct_link AS i WHERE NOT i.is_said
+        RETURNING *
+    ), to_refold AS (
+        INSERT INTO revacct_data.pending_subject (subject_id)
+        SELECT both_ends.subject_id FROM added AS a, LATERAL (VALUES (a.from_subject), (a.to_subject)) AS both_ends (subject_id) WHERE a.role = 'same_as'
+    )
+    SELECT count(*) INTO loaded FROM added;
+    known := read - loaded - rejected;
+    DROP TABLE pg_temp.revacct_link;
+    RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION _take_in_money(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    dropped bigint;
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_money;
+    UPDATE pg_temp.revacct_incoming_money AS i SET source_key = nullif(i.source_key, ''), subject_key = nullif(i.subject_key, ''), party = nullif(btrim(i.party), ''), currency = nullif(i.currency, ''), corrects = nullif(i.corrects, '');
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_money AS i WHERE r.source_no = source_no AND r.fact = 'money' AND r.source_key = i.source_key;
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'money' AND r.source_key IS NULL AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_money AS i WHERE i.source_key IS NULL);
+
+    WITH bad AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i WHERE _unreadable_money(i.source_key, i.kind, i.subject_kind, i.subject_key, i.party, i.starts_on, i.ends_on, i.amount, i.currency, i.corrects) IS NOT NULL RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', b.source_key, _unreadable_money(b.source_key, b.kind, b.subject_kind, b.subject_key, b.party, b.starts_on, b.ends_on, b.amount, b.currency, b.corrects), to_jsonb(b), recorded_at FROM bad AS b;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_money AS i WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- What is on record already, the same or otherwise.
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_money AS i
+        USING revacct_data.money AS m LEFT JOIN revacct_data.subject AS s ON s.subject_id = m.subject_id
+        WHERE m.source_no = source_no AND m.source_key = i.source_key
+        RETURNING i AS row, (i.kind, CASE WHEN i.subject_key IS NOT NULL THEN i.subject_kind END, i.subject_key, i.program, i.party, daterange(i.starts_on, nullif(i.ends_on, 'infinity')), i.amount::numeric(18, 2), i.currency, i.corrects) IS DISTINCT FROM (m.kind, s.kind, s.subject_key, m.program, m.party, m.during, m.amount, m.currency, m.corrects) AS is_other
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'money', (g.row).source_key, 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
+    FROM gone AS g WHERE g.is_other;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- Corrections, as those of events
+    WHILE EXISTS (SELECT FROM pg_temp.revacct_incoming_money AS i WHERE i.corrects IS NOT NULL) LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_money AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.money AS m WHERE m.source_no = source_no AND m.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_money AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) OR EXISTS (SELECT FROM revacct_data.money AS m WHERE m.source_no = source_no AND m.corrects = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_money AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'money', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no money of the key it corrects' ELSE 'what it corrects is corrected already: correct the one that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
+    PERFORM _register_parties(array_agg(n.party)) FROM (SELECT DISTINCT i.party FROM pg_temp.revacct_incoming_money AS i WHERE i.party IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_money AS i WHERE i.subject_key IS NOT NULL) AS n
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
+    ON CONFLICT DO NOTHING;
+    INSERT INTO revacct_data.money (source_no, source_key, kind, subject_id, program, party, during, amount, currency, corrects, recorded_at)
+    SELECT source_no, i.source_key, i.kind, s.subject_id, i.program, i.party, daterange(i.starts_on, nullif(i.ends_on, 'infinity')), i.amount, i.currency, i.corrects, recorded_at
+    FROM pg_temp.revacct_incoming_money AS i
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION _take_in_commitments(source_no smallint, recorded_at timestamptz, load_id bigint)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    dropped bigint;
+BEGIN
+    SELECT count(*) INTO read FROM pg_temp.revacct_incoming_commitment;
+    UPDATE pg_temp.revacct_incoming_commitment AS i SET source_key = nullif(i.source_key, ''), subject_key = nullif(i.subject_key, ''), from_party = nullif(btrim(i.from_party), ''), to_party = nullif(btrim(i.to_party), ''), corrects = nullif(i.corrects, '');
+    DELETE FROM revacct_data.rejected AS r USING pg_temp.revacct_incoming_commitment AS i WHERE r.source_no = source_no AND r.fact = 'commitment' AND r.source_key = i.source_key;
+    DELETE FROM revacct_data.rejected AS r
+    WHERE r.source_no = source_no AND r.fact = 'commitment' AND r.source_key IS NULL AND r.content IN (SELECT to_jsonb(i) FROM pg_temp.revacct_incoming_commitment AS i WHERE i.source_key IS NULL);
+
+    WITH bad AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i WHERE _unreadable_commitment(i.source_key, i.kind, i.subject_kind, i.subject_key, i.from_party, i.to_party, i.amount, i.due_at, i.delivered_at, i.corrects) IS NOT NULL RETURNING i.*
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', b.source_key, _unreadable_commitment(b.source_key, b.kind, b.subject_kind, b.subject_key, b.from_party, b.to_party, b.amount, b.due_at, b.delivered_at, b.corrects), to_jsonb(b), recorded_at FROM bad AS b;
+    GET DIAGNOSTICS rejected = ROW_COUNT;
+
+    -- One key, several rows: the same is known, another is not believed.
+    WITH copy AS (
+        SELECT i.ctid AS row_id, row_number() OVER same AS no, to_jsonb(i) = first_value(to_jsonb(i)) OVER same AS is_same
+        FROM pg_temp.revacct_incoming_commitment AS i WINDOW same AS (PARTITION BY i.source_key ORDER BY to_jsonb(i)::text COLLATE "C")
+    ), gone AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i USING copy WHERE i.ctid = copy.row_id AND copy.no > 1 RETURNING i AS row, copy.is_same
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', (g.row).source_key, 'another row of this load has the same source_key', to_jsonb(g.row), recorded_at FROM gone AS g WHERE NOT g.is_same;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- What is on record already, the same or otherwise.
+    WITH gone AS (
+        DELETE FROM pg_temp.revacct_incoming_commitment AS i
+        USING revacct_data.commitment AS m LEFT JOIN revacct_data.subject AS s ON s.subject_id = m.subject_id
+        WHERE m.source_no = source_no AND m.source_key = i.source_key
+        RETURNING i AS row, (i.kind, CASE WHEN i.subject_key IS NOT NULL THEN i.subject_kind END, i.subject_key, i.from_party, i.to_party, i.promised, i.amount::numeric(18, 2), i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects) IS DISTINCT FROM (m.kind, s.kind, s.subject_key, m.from_party, m.to_party, m.promised, m.amount, m.due_at, m.delivered_at, m.outcome, m.verified_by, m.metric, m.corrects) AS is_other
+    )
+    INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+    SELECT source_no, 'commitment', (g.row).source_key, 'it is on record otherwise: correct it by a row with a key of its own that names this one in corrects', to_jsonb(g.row), recorded_at
+    FROM gone AS g WHERE g.is_other;
+    GET DIAGNOSTICS dropped = ROW_COUNT;
+    rejected := rejected + dropped;
+
+    -- Corrections, as those of events
+    WHILE EXISTS (SELECT FROM pg_temp.revacct_incoming_commitment AS i WHERE i.corrects IS NOT NULL) LOOP
+        WITH RECURSIVE correction AS MATERIALIZED (
+            SELECT i.source_key, i.corrects, row_number() OVER (PARTITION BY i.corrects ORDER BY i.source_key COLLATE "C") AS no FROM pg_temp.revacct_incoming_commitment AS i WHERE i.corrects IS NOT NULL
+        ), grounded AS (
+            SELECT c.source_key FROM correction AS c
+            WHERE EXISTS (SELECT FROM revacct_data.commitment AS m WHERE m.source_no = source_no AND m.source_key = c.corrects)
+               OR c.corrects IN (SELECT o.source_key FROM pg_temp.revacct_incoming_commitment AS o WHERE o.corrects IS NULL)
+            UNION
+            SELECT c.source_key FROM grounded AS g JOIN correction AS c ON c.corrects = g.source_key
+        ), groundless AS MATERIALIZED (
+            SELECT c.source_key, c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) AS is_of_nothing
+            FROM correction AS c
+            WHERE c.source_key NOT IN (SELECT g.source_key FROM grounded AS g) OR EXISTS (SELECT FROM revacct_data.commitment AS m WHERE m.source_no = source_no AND m.corrects = c.corrects)
+        ), bad AS (
+            SELECT g.source_key, g.is_of_nothing FROM groundless AS g
+            UNION ALL
+            SELECT c.source_key, false FROM correction AS c WHERE c.no > 1 AND NOT EXISTS (SELECT FROM groundless)
+        ), gone AS (
+            DELETE FROM pg_temp.revacct_incoming_commitment AS i USING bad WHERE i.source_key = bad.source_key RETURNING i AS row, bad.is_of_nothing
+        )
+        INSERT INTO revacct_data.rejected (source_no, fact, source_key, reason, content, rejected_at)
+        SELECT source_no, 'commitment', (g.row).source_key,
+               CASE WHEN g.is_of_nothing THEN 'there is no commitment of the key it corrects' ELSE 'what it corrects is corrected already: correct the one that did' END, to_jsonb(g.row), recorded_at
+        FROM gone AS g;
+        GET DIAGNOSTICS dropped = ROW_COUNT;
+        rejected := rejected + dropped;
+        EXIT WHEN dropped = 0;
+    END LOOP;
+
+    PERFORM _register_parties(array_agg(n.party)) FROM (SELECT i.from_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.from_party IS NOT NULL UNION SELECT i.to_party FROM pg_temp.revacct_incoming_commitment AS i WHERE i.to_party IS NOT NULL) AS n (party);
+    INSERT INTO revacct_data.subject (source_no, kind, subject_key, recorded_at)
+    SELECT source_no, n.subject_kind, n.subject_key, recorded_at
+    FROM (SELECT DISTINCT i.subject_kind, i.subject_key FROM pg_temp.revacct_incoming_commitment AS i WHERE i.subject_key IS NOT NULL) AS n
+    ORDER BY n.subject_kind, n.subject_key COLLATE "C"
+    ON CONFLICT DO NOTHING;
+    INSERT INTO revacct_data.commitment (source_no, source_key, kind, subject_id, from_party, to_party, promised, amount, due_at, delivered_at, outcome, verified_by, metric, corrects, recorded_at)
+    SELECT source_no, i.source_key, i.kind, s.subject_id, i.from_party, i.to_party, i.promised, i.amount, i.due_at, i.delivered_at, i.outcome, i.verified_by, i.metric, i.corrects, recorded_at
+    FROM pg_temp.revacct_incoming_commitment AS i
+         LEFT JOIN revacct_data.subject AS s ON s.subject_key = i.subject_key AND s.kind = i.subject_kind AND s.source_no = source_no;
+    GET DIAGNOSTICS loaded = ROW_COUNT;
+    known := read - loaded - rejected;
+    RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION _take_in(source text, fact text, alone boolean)
+RETURNS TABLE (read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+DECLARE
+    number constant smallint := _source_number(source);
+    moment timestamptz;
+    write bigint;
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts'), _open_intake(fact);
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'facts are recorded in read committed transactions'
+            USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+                  HINT = 'An older snapshot would not see what is on record already.';
+    END IF;
+    moment := _begin_write(number, alone);
+    -- A load of several kinds of facts makes subjects before it is done with registering.
+    IF fact = 'link' OR (alone AND EXISTS (SELECT FROM revacct_data.source AS s WHERE s.source_no = number AND num_nonnulls(s.links, s.money, s.commitments) > 0)) THEN
+        PERFORM _lock_registrations();
+    END IF;
+    IF NOT alone AND fact IN ('money', 'commitment') THEN
+        PERFORM pg_advisory_xact_lock(727304, hashtext(fact || number));
+    END IF;
+    write := nextval('revacct_data.load_load_id_seq');
+    CASE fact
+    WHEN 'event' THEN
+        IF alone THEN
+            ANALYZE pg_temp.revacct_incoming_event;
+        ELSE
+            PERFORM pg_advisory_xact_lock(727304, k.key)
+            FROM (SELECT DISTINCT hashtext(number || u.key) AS key FROM pg_temp.revacct_incoming_event AS i, unnest(ARRAY[i.source_key, i.corrects]) AS u (key) WHERE u.key IS NOT NULL ORDER BY 1) AS k;
+        END IF;
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_events(number, moment, write);
+        IF loaded > 0 THEN
+            INSERT INTO revacct_data.load (load_id, source_no, recorded_by, recorded_at) OVERRIDING SYSTEM VALUE VALUES (write, number, session_user, moment);
+            INSERT INTO revacct_data.pending_load (load_id) VALUES (write);
+        END IF;
+        IF alone THEN
+            TRUNCATE pg_temp.revacct_incoming_event;
+        ELSE
+            DELETE FROM pg_temp.revacct_incoming_event;
+        END IF;
+    WHEN 'link' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_links(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_link;
+    WHEN 'money' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_money(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_money;
+    WHEN 'commitment' THEN
+        SELECT * INTO read, loaded, known, rejected FROM _take_in_commitments(number, moment, write);
+        DELETE FROM pg_temp.revacct_incoming_commitment;
+    END CASE;
+    RETURN NEXT;
+END $$;
+
+CREATE OR REPLACE FUNCTION _open_reading(source text, fact text)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    relation constant regclass := (SELECT m.relation FROM _mapped(source) AS m WHERE m.fact = fact);
+BEGIN
+    IF relation IS NULL THEN
+        RAISE EXCEPTION 'source "%" is mapped to no relation of such facts', source USING ERRCODE = 'undefined_table', DETAIL = format('Asked was for: %s.', fact);
+    END IF;
+    DROP VIEW IF EXISTS pg_temp.revacct_reading;
+    -- Made with the owner's rights, and of a name that we know to be one; read with the caller's. What the name means is settled here:
+    -- it may mean something else as soon as somebody renames a schema, which no lock prevents.
+    EXECUTE format('CREATE TEMPORARY VIEW revacct_reading WITH (security_invoker) AS SELECT %s FROM %s',
+                   (SELECT string_agg(quote_ident(c.name), ', ') FROM _fact_columns(fact) AS c
+                    WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped)), relation);
+    GRANT SELECT ON pg_temp.revacct_reading TO PUBLIC;
+END $$;
+
+COMMENT ON FUNCTION _open_reading(text, text) IS 'Makes the temporary view revacct_reading, of the relation that a source is mapped to: what is checked is then what is read. Runs with its owner''s rights: the caller may not be one who can make temporary relations.';
+
+CREATE OR REPLACE FUNCTION _close_reading()
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warning'
+AS $$
+BEGIN
+    -- or nobody could drop what it reads while this session lasts
+    DROP VIEW IF EXISTS pg_temp.revacct_reading;
+END $$;
+
+COMMENT ON FUNCTION _close_reading() IS 'Drops the temporary view revacct_reading. Runs with its owner''s rights: the view is its owner''s.';
+
+CREATE OR REPLACE FUNCTION _demand_own(relation regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+DECLARE
+    foreign_code record;
+BEGIN
+    -- as it is now, and all beneath, until the end of the transaction
+    EXECUTE format('LOCK TABLE %s IN ACCESS SHARE MODE', relation);
+    -- Whoever reads a view runs its functions, and those that indexes, constraints, statistics and partitions of a table call: the planner looks at them.
+    -- Those of somebody else's would do as they like with the reader's rights.
+    WITH RECURSIVE beneath (oid) AS (
+        SELECT relation::oid
+        UNION
+        SELECT n.oid
+        FROM beneath AS b CROSS JOIN LATERAL (
+            SELECT d.refobjid FROM pg_rewrite AS r JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass WHERE r.ev_class = b.oid
+            UNION ALL
+            SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = b.oid) AS n (oid)
+    ), expression (classid, objid) AS (
+        SELECT 'pg_class'::regclass, b.oid FROM beneath AS b
+        UNION ALL SELECT 'pg_class'::regclass, a.relid FROM beneath AS b, pg_partition_ancestors(b.oid) AS a
+        UNION ALL SELECT 'pg_rewrite'::regclass, r.oid FROM beneath AS b JOIN pg_rewrite AS r ON r.ev_class = b.oid
+        UNION ALL SELECT 'pg_class'::regclass, x.indexrelid FROM beneath AS b JOIN pg_index AS x ON x.indrelid = b.oid
+        UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM beneath AS b JOIN pg_constraint AS k ON k.conrelid = b.oid
+        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid FROM beneath AS b JOIN pg_statistic_ext AS s ON s.stxrelid = b.oid
+        UNION ALL SELECT 'pg_policy'::regclass, p.oid FROM beneath AS b JOIN pg_policy AS p ON p.polrelid = b.oid
+    ), code (name, owner) AS (
+        -- policies of a table are read with it, whatever they call
+        SELECT format('relation %s', c.oid::regclass), c.relowner FROM beneath AS b JOIN pg_class AS c ON c.oid = b.oid WHERE c.relkind = 'v' OR c.relrowsecurity
+        UNION ALL
+        SELECT format('function %s', p.oid::regprocedure), p.proowner
+        FROM expression AS e JOIN pg_depend AS d ON d.classid = e.classid AND d.objid = e.objid AND d.refclassid = 'pg_proc'::regclass JOIN pg_proc AS p ON p.oid = d.refobjid
+        UNION ALL
+        SELECT format('operator %s', o.oid::regoperator), o.oprowner
+        FROM expression AS e JOIN pg_depend AS d ON d.classid = e.classid AND d.objid = e.objid AND d.refclassid = 'pg_operator'::regclass JOIN pg_operator AS o ON o.oid = d.refobjid
+        UNION ALL
+        -- types of somebody's own are cast on the way in
+        SELECT format('type %s', t.oid::regtype), t.typowner FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+    )
+    SELECT c.name, o.rolname AS owner INTO foreign_code
+    FROM code AS c JOIN pg_roles AS o ON o.oid = c.owner
+    WHERE o.rolname <> current_user AND NOT o.rolsuper AND o.oid <> (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database())
+      AND ((SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) OR NOT pg_has_role(current_user, o.oid, 'MEMBER'))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% belongs to role "%"', foreign_code.name, foreign_code.owner
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
+                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_code.owner);
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read with the rights of the current role what runs code of somebody else''s: views, policies, functions and operators in views, indexes, constraints, statistics and partition keys, types. They may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';
+
+CREATE OR REPLACE FUNCTION load(source text)
+RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    mapped record;
+    columns text;
+BEGIN
+    PERFORM _demand_access('{loader, steward, council}', 'record facts');
+    FOR mapped IN SELECT m.fact, m.relation FROM _mapped(source) AS m LOOP
+        IF to_regclass(mapped.relation) IS NULL THEN
+            RAISE EXCEPTION 'relation % does not exist', mapped.relation
+                USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', source), HINT = 'Make it again, or map the source anew.';
+        END IF;
+        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_intake(mapped.fact), _open_reading(source, mapped.fact);
+        PERFORM _demand_own('pg_temp.revacct_reading'::regclass), _check_mapping(mapped.fact, 'pg_temp.revacct_reading'::regclass);
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO columns FROM pg_attribute AS a WHERE a.attrelid = 'pg_temp.revacct_reading'::regclass AND a.attnum > 0;
+        -- with the rights of whoever loads: the owner's are not for views of others
+        EXECUTE format('INSERT INTO pg_temp.revacct_incoming_%s (%s) SELECT %s FROM pg_temp.revacct_reading', mapped.fact, columns, columns);
+        PERFORM _close_reading();
+        fact := mapped.fact;
+        SELECT t.read, t.loaded, t.known, t.rejected INTO rows_read, loaded, known, rejected FROM _take_in(source, mapped.fact, true) AS t;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION _session_sees_all()
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    SELECT revacct._has_access('{analyst, steward, council}')
+           OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user
+                      AND (r.rolsuper OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())));
+END;
+
+COMMENT ON FUNCTION _session_sees_all() IS 'Does the session''s user see every subject: analysts, stewards, the council, and who administers the database? Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE OR REPLACE FUNCTION _sees_all()
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    SELECT NOT revacct._in_maintenance() AND revacct._session_sees_all();
+END;
+
+COMMENT ON FUNCTION _sees_all() IS 'The same of a function that is called, as opposed to a view that is read: in the middle of maintenance, it is not the session''s user who calls.';
+
+CREATE OR REPLACE FUNCTION _viewer_sees_all(viewer name)
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- Both who is logged in and as whom it reads: a materialized view is refreshed as its owner, by whoever refreshes all.
+    WITH RECURSIVE belongs (oid) AS (
+        SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = viewer
+        UNION
+        SELECT m.roleid FROM pg_catalog.pg_auth_members AS m JOIN belongs AS b ON m.member = b.oid
+    )
+    SELECT revacct._session_sees_all()
+           AND (viewer = session_user
+                OR EXISTS (SELECT FROM belongs AS b JOIN pg_catalog.pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text WHERE a.level IN ('analyst', 'steward', 'council'))
+                OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = viewer
+                           AND (r.rolsuper OR r.oid = (SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()))));
+END;
+
+CREATE OR REPLACE FUNCTION _my_party_numbers(viewer name)
+RETURNS bigint[]
+LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+BEGIN ATOMIC
+    -- oneself; the teams one is in; of those one leads, also who is in them
+    WITH RECURSIVE held AS (
+        SELECT r.party, r.role, (revacct._key_names(r.object))[1] AS team
+        FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id)
+        WHERE r.object_kind = 'party' AND r.role IN ('member', 'manager', 'approver') AND pg_catalog.upper_inf(i.recorded) AND i.valid @> revacct._now()
+    ), mine (party, is_self, leads) AS (
+        SELECT p.party, true, false FROM revacct_data.party AS p WHERE p.login = session_user
+              -- whoever refreshes a materialized view of somebody else's does not put theirs into it
+              AND (viewer = session_user OR NOT revacct._in_maintenance())
+        UNION
+        SELECT n.party, false, n.leads
+        FROM mine AS m
+             CROSS JOIN LATERAL (
+                 -- of who is led, the teams they lead in turn, not those they are merely in
+                 SELECT h.team AS party, h.role <> 'member' AS leads FROM held AS h WHERE h.party = m.party AND (m.is_self OR h.role <> 'member')
+                 UNION ALL
+                 SELECT h.party, false FROM held AS h WHERE h.team = m.party AND m.leads AND h.role = 'member') AS n
+    )
+    SELECT pg_catalog.array_agg(p.party_no) FROM revacct_data.party AS p WHERE p.party IN (SELECT m.party FROM mine AS m);
+END;
+
+COMMENT ON FUNCTION _my_party_numbers(name) IS 'The parties whose subjects the session''s user sees: itself, its teams, and the members of teams it leads. Runs with its owner''s rights: readers have none on the tables.';
+
+CREATE OR REPLACE VIEW sla_status WITH (security_barrier) AS
+    SELECT k.policy, k.lifecycle, k.source, k.subject_kind, k.subject_key, k.period_start, k.period, k.segment, k.lead_source, k.owner, k.clock_no, k.status, k.started_at, k.due_at, k.target_seconds, k.elapsed_seconds, k.remaining_seconds, k.overdue_seconds, k.fraction_used, k.at_risk_count, k.breach_count, k.policy_version, k.as_of, d.fingerprint AS definition_fingerprint
+    FROM revacct_data.open_clock AS k JOIN revacct_data.reported_sla AS d USING (policy)
+    WHERE (SELECT revacct._viewer_sees_all(current_user)) OR k.owner_no = ANY ((SELECT revacct._my_party_numbers(current_user))::bigint[]);
+
+CREATE OR REPLACE VIEW event_log WITH (security_barrier) AS
+    SELECT s.source, u.kind AS subject_kind, u.subject_key, e.occurred_at, e.recorded_at,
+           CASE g.kind WHEN 'stage' THEN 'stage_entered' WHEN 'event' THEN (revacct._key_names(g.key))[1] ELSE 'retracted' END AS event,
+           CASE WHEN g.kind = 'stage' THEN (revacct._key_names(g.key))[1] END AS lifecycle, CASE WHEN g.kind = 'stage' THEN (revacct._key_names(g.key))[2] END AS stage,
+           code.code, party.party, actor.party AS actor,
+           e.amount, e.currency, e.program, e.source_key, e.corrects, c.corrected_by, CASE WHEN c.corrected_by IS NULL THEN 1 ELSE 0 END AS counted_count
+    FROM revacct_data.event AS e JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = e.source_no
+         LEFT JOIN revacct_data.numbering AS g ON g.is_mark AND g.number = e.mark
+         LEFT JOIN revacct_data.code_name AS code ON code.code_no = e.code_no
+         LEFT JOIN revacct_data.party AS party ON party.party_no = e.party_no
+         LEFT JOIN revacct_data.party AS actor ON actor.party_no = e.actor_no
+         LEFT JOIN revacct_data.correction AS c ON c.source_no = e.source_no AND c.source_key = e.source_key
+         LEFT JOIN revacct_data.identity AS i ON i.subject_id = e.subject_id
+    WHERE ((SELECT revacct._viewer_sees_all(current_user)) OR coalesce(i.same_as, e.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id)
+                                                   WHERE v.owner_no = ANY ((SELECT revacct._my_party_numbers(current_user))::bigint[])));
+
 COMMENT ON COLUMN event_log.event IS 'What happened: stage_entered, a kind of event, a field that was set (amount_set...), or retracted.';
+
+CREATE OR REPLACE FUNCTION _flagged_moves(viewer name)
+RETURNS TABLE (source text, subject_kind text, subject_key text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, source_key text, rule_kind text, rule_key text,
+               enforcement text, overridden boolean, message text, subject_id bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    sees_all constant boolean := _viewer_sees_all(viewer);
+    mine constant bigint[] := _my_party_numbers(viewer);
+BEGIN
+    -- who reads is told by the view, but anybody can call this
+    IF _in_maintenance() THEN
+        RAISE EXCEPTION 'exceptions are not read in the middle of maintenance'
+            USING ERRCODE = 'feature_not_supported', HINT = 'Keep them in a table rather than in a materialized view.';
+    END IF;
+    RETURN QUERY
+    SELECT s.source, b.subject_kind, u.subject_key, b.lifecycle, b.from_stage, b.to_stage, b.occurred_at, b.source_key, b.rule_kind, b.rule_key, b.enforcement, b.overridden, b.message, b.subject_id
+    FROM _breaches(NULL, ARRAY(SELECT l.lifecycle FROM revacct_data.lifecycle AS l JOIN revacct_data.validity AS i USING (version_id) WHERE upper_inf(i.recorded) AND i.valid @> _now())) AS b
+         JOIN revacct_data.subject AS u USING (subject_id) JOIN revacct_data.source AS s ON s.source_no = b.source_no
+         LEFT JOIN revacct_data.identity AS i ON i.subject_id = b.subject_id
+    WHERE sees_all OR coalesce(i.same_as, b.subject_id) IN (SELECT p.subject_id FROM revacct_data.placement AS p JOIN revacct_data.cell AS v USING (cell_id) WHERE v.owner_no = ANY (mine));
+END $$;
+
+CREATE OR REPLACE VIEW rejected_facts WITH (security_barrier) AS
+    SELECT s.source, r.fact, r.source_key, r.reason, r.rule_kind, r.rule_key, r.content::text AS content, r.rejected_at
+    FROM revacct_data.rejected AS r JOIN revacct_data.source AS s USING (source_no)
+    WHERE (SELECT revacct._viewer_sees_all(current_user) OR ((current_user = session_user OR NOT revacct._in_maintenance()) AND revacct._has_access('{loader}')));
 
 CREATE OR REPLACE VIEW source_conflicts WITH (security_barrier) AS
     WITH told AS (
@@ -603,7 +1454,7 @@ BEGIN
     -- The table, read once, in our terms
 
     columns := ARRAY[format('r.%I%s AS subject_key', key_column, CASE WHEN (SELECT c.type FROM jsonb_to_recordset(facts) AS c (name text, type text) WHERE c.name = key_column) <> 'text' THEN '::text' ELSE '' END),
-                     format('%L || r.%I::text%s AS row_key', table_name || '/', coalesce(row_column, key_column), CASE WHEN is_history AND row_column IS NULL THEN format(' || ''/'' || extract(epoch FROM %s)', '@' || pair_column || '@') ELSE '' END)];
+                     format('%L || r.%I::text', table_name || '/', coalesce(row_column, key_column))];
     FOR f IN
         SELECT t.role, c.name, c.type, c.sort, c.has_zone
         FROM (VALUES (1, 'stage', stage_column), (2, 'owner', owner_column), (3, 'lead_source', source_column), (4, 'segment', segment_column), (5, 'amount', amount_column),
@@ -624,14 +1475,17 @@ BEGIN
                     WHEN f.has_zone THEN format('r.%I', f.name)
                     WHEN f.type = 'date' THEN format('r.%I::timestamp AT TIME ZONE ''UTC''', f.name)
                     ELSE format('r.%I AT TIME ZONE ''UTC''', f.name) END;
-        columns[2] := replace(columns[2], '@' || f.name || '@', arm);
+        IF is_history AND row_column IS NULL AND f.name = pair_column THEN
+            columns[2] := columns[2] || format(' || ''/'' || extract(epoch FROM %s)', arm);
+        END IF;
         columns := columns || (arm || format(' AS %I', f.name) || CASE WHEN NOT f.has_zone THEN ' -- in which time zone?' ELSE '' END);
     END LOOP;
+    columns[2] := columns[2] || ' AS row_key';
     RETURN NEXT format('CREATE OR REPLACE VIEW %s', own_events);
     RETURN NEXT '    (subject_kind, subject_key, event, occurred_at, source_key, lifecycle, stage, field, code, code_list, party, amount, currency, details) AS';
     RETURN NEXT 'WITH landed AS NOT MATERIALIZED (';
     FOR i IN 1 .. cardinality(columns) LOOP
-        arm := replace(columns[i], ' -- in', CASE WHEN i < cardinality(columns) THEN ',  -- in' ELSE '  -- in' END);
+        arm := regexp_replace(columns[i], ' -- in which time zone[?]$', CASE WHEN i < cardinality(columns) THEN ',' ELSE '' END || '  -- in which time zone?');
         RETURN NEXT CASE i WHEN 1 THEN '    SELECT ' ELSE '           ' END || arm || CASE WHEN i < cardinality(columns) AND arm = columns[i] THEN ',' ELSE '' END;
     END LOOP;
     RETURN NEXT format('    FROM %I.%I AS r', schema_name, table_name);
@@ -831,6 +1685,77 @@ BEGIN
         RETURN NEXT _one_line(format('-- SELECT revacct.define_stage(%L, %L, %s%s);  -- %s rows', lifecycle, f.stage, i, CASE WHEN f.category <> 'open' THEN format(', %L', f.category) ELSE '' END, f.n));
     END LOOP;
     RETURN NEXT '-- SELECT revacct.propose_change();';
+END $$;
+
+CREATE OR REPLACE FUNCTION check_mapping(source text)
+RETURNS TABLE (problem text, row_count bigint, example text)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, revacct, pg_temp SET timezone = 'UTC'
+AS $$
+#variable_conflict use_column
+DECLARE
+    kinds constant text := '''{account, person, lead, opportunity, contract, project, case}''';
+    mapped record;
+    has text[];
+    told text;
+BEGIN
+    FOR mapped IN SELECT m.fact, m.relation FROM _mapped(check_mapping.source) AS m LOOP
+        IF to_regclass(mapped.relation) IS NULL THEN
+            RAISE EXCEPTION 'relation % does not exist', mapped.relation
+                USING ERRCODE = 'undefined_table', DETAIL = format('Source "%s" is mapped to it.', check_mapping.source), HINT = 'Make it again, or map the source anew.';
+        END IF;
+        PERFORM _check_mapping(mapped.fact, mapped.relation::regclass), _open_reading(check_mapping.source, mapped.fact);
+        PERFORM _demand_own('pg_temp.revacct_reading'::regclass), _check_mapping(mapped.fact, 'pg_temp.revacct_reading'::regclass);
+        has := ARRAY(SELECT a.attname::text FROM pg_attribute AS a WHERE a.attrelid = 'pg_temp.revacct_reading'::regclass AND a.attnum > 0 ORDER BY a.attnum);
+        -- all columns, those that are not there as NULL
+        SELECT format('(SELECT %s FROM pg_temp.revacct_reading) AS r', string_agg(CASE WHEN c.name = ANY (has) THEN format('%I::%s', c.name, c.type) ELSE 'NULL::' || c.type END || ' AS ' || quote_ident(c.name), ', '))
+        INTO told FROM _fact_columns(mapped.fact) AS c;
+
+        RETURN QUERY EXECUTE format(
+            'SELECT format(''%%s without %%s'', %L, c.name), count(*), min(coalesce(r.source_key, to_jsonb(r)::text) COLLATE "C") FROM %s, LATERAL (VALUES %s) AS c (no, name, is_missing) WHERE c.is_missing GROUP BY c.no, c.name ORDER BY c.no',
+            CASE mapped.fact WHEN 'money' THEN 'money' ELSE mapped.fact || 's' END, told,
+            (SELECT string_agg(format('(%s, %L, coalesce(r.%I::text, '''') = '''')', c.no, c.name, c.name), ', ') FROM _fact_columns(mapped.fact) WITH ORDINALITY AS c (name, type, is_needed, no) WHERE c.is_needed));
+        IF 'source_key' = ANY (has) THEN
+            RETURN QUERY EXECUTE format(
+                'SELECT %L, sum(d.n)::bigint, min(d.source_key COLLATE "C") FROM (SELECT r.source_key, count(*) AS n FROM %s WHERE r.source_key <> '''' GROUP BY r.source_key HAVING count(DISTINCT to_jsonb(r)) > 1) AS d HAVING count(*) > 0',
+                CASE mapped.fact WHEN 'money' THEN 'money' ELSE mapped.fact || 's' END || ' of one source_key that are not the same: one is taken', told);
+        END IF;
+        IF mapped.fact <> 'event' THEN
+            PERFORM _close_reading();
+            CONTINUE;
+        END IF;
+
+        RETURN QUERY EXECUTE format($query$
+            SELECT c.problem, count(*), min(c.example COLLATE "C")
+            FROM %1$s, LATERAL (VALUES
+                (1, 'unknown subject_kind', r.subject_kind <> ALL (%2$s), r.subject_kind),
+                (2, 'unknown event: it can be defined as a code of the list event', r.event <> '' AND revacct.object_key(r.event) <> ALL ($1), r.event),
+                (3, 'stage_entered without lifecycle or stage', r.event = 'stage_entered' AND (coalesce(r.lifecycle, '') = '' OR coalesce(r.stage, '') = ''), r.source_key),
+                (4, 'field_set without field', r.event = 'field_set' AND coalesce(r.field, '') = '', r.source_key),
+                (5, 'assigned without party', r.event = 'assigned' AND coalesce(r.party, '') = '', r.source_key),
+                (6, 'occurred_at is not between 1900 and 2199', r.occurred_at NOT BETWEEN '1900-01-01' AND '2199-12-31', r.source_key),
+                (7, 'occurred_at is in the future: it counts from then on', r.occurred_at > statement_timestamp() AND r.occurred_at <= '2199-12-31', r.source_key),
+                (8, 'the amount is no amount', r.amount = 'NaN' OR abs(r.amount) >= 1e14, r.source_key),
+                (9, 'an amount without currency: it is not added up', r.event = 'field_set' AND r.field = 'amount' AND r.amount IS NOT NULL AND coalesce(r.currency, '') = '', r.source_key),
+                (10, 'it corrects itself', r.corrects = r.source_key, r.source_key)) AS c (no, problem, holds, example)
+            WHERE c.holds GROUP BY c.no, c.problem ORDER BY c.no$query$, told, kinds) USING _agreed_keys('event');
+        RETURN QUERY EXECUTE format($query$
+            SELECT format('stage "%%s" of lifecycle "%%s" is not defined: it is recorded, and counts in no report', r.stage, r.lifecycle), count(*), min(r.source_key COLLATE "C")
+            FROM %s WHERE r.event = 'stage_entered' AND r.lifecycle <> '' AND r.stage <> '' AND revacct.object_key(r.lifecycle, r.stage) <> ALL ($1)
+            GROUP BY r.lifecycle, r.stage ORDER BY count(*) DESC, r.lifecycle COLLATE "C", r.stage COLLATE "C" LIMIT 100$query$, told) USING _agreed_keys('stage');
+        RETURN QUERY EXECUTE format($query$
+            SELECT format('codes of list %%s that are not defined (%%s different ones)', u.list, count(*)), sum(u.n)::bigint, string_agg(u.code, ', ' ORDER BY u.n DESC, u.code COLLATE "C") FILTER (WHERE u.no <= 3)
+            FROM (SELECT c.list, c.code, count(*) AS n, row_number() OVER (PARTITION BY c.list ORDER BY count(*) DESC, c.code COLLATE "C") AS no
+                  FROM (SELECT coalesce(nullif(r.code_list, ''), nullif(r.field, ''), CASE WHEN r.event = 'disposition_set' THEN 'disposition' ELSE r.event END) AS list, r.code FROM %s WHERE r.code <> '') AS c
+                  WHERE revacct.object_key(c.list, c.code) <> ALL ($1) GROUP BY c.list, c.code) AS u
+            GROUP BY u.list ORDER BY u.list COLLATE "C"$query$, told) USING _agreed_keys('code');
+        RETURN QUERY EXECUTE format($query$
+            SELECT format('parties that are not registered, and will be, as persons (%%s different ones)', count(*)), sum(u.n)::bigint, string_agg(u.party, ', ' ORDER BY u.n DESC, u.party COLLATE "C") FILTER (WHERE u.no <= 3)
+            FROM (SELECT p.party, count(*) AS n, row_number() OVER (ORDER BY count(*) DESC, p.party COLLATE "C") AS no
+                  FROM %s, LATERAL (VALUES (r.party), (r.actor)) AS p (party) WHERE p.party <> '' AND p.party <> ALL ($1) GROUP BY p.party) AS u
+            HAVING count(*) > 0$query$, told) USING _agreed_keys('party');
+        PERFORM _close_reading();
+    END LOOP;
 END $$;
 
 CREATE OR REPLACE FUNCTION map_hubspot(
@@ -1249,3 +2174,5 @@ REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_
     _demand_taken(text, text), _identities(bigint[], timestamptz), _fold(bigint[], timestamptz), _place(text, lifecycle, text, boolean),
     _refresh_figures(interval), _group_cells(), _judged(text, timestamptz, boolean, timestamptz, timestamptz, text, text, text),
     _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, timestamptz, boolean, timestamptz) FROM PUBLIC;
+
+DROP FUNCTION _my_party_numbers();

@@ -32,9 +32,9 @@ SELECT is_empty($$
     JOIN pg_class c ON c.oid = attrelid AND relkind <> 'S'
     WHERE attnum > 0 AND NOT attisdropped AND coalesce(col_description(attrelid, attnum), '') !~ '^[A-Z0-9].*\.\s*$' $$, 'so does every column have one');
 
--- The kernel: what is written in C, but for the three names of agreed definitions, which depend on tables. Pure, and without privileges of its own
+-- The kernel: what is written in C, but for the three names of agreed definitions, which depend on tables, and the one that tells who is at work. Pure, and without privileges of its own
 CREATE TEMP VIEW kernel AS
-SELECT f.* FROM functions f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname IN ('c', 'internal') AND coalesce(f.prosrc, '') !~ '^revacct_compiled';
+SELECT f.* FROM functions f JOIN pg_language l ON l.oid = f.prolang WHERE l.lanname IN ('c', 'internal') AND coalesce(f.prosrc, '') !~ '^revacct_(compiled|in_maintenance)';
 SELECT is_empty($$ SELECT signature FROM kernel WHERE provolatile <> 'i' OR proparallel <> 's' OR proconfig IS NOT NULL OR prosecdef $$,
     'every function and aggregate of the kernel is IMMUTABLE and PARALLEL SAFE, changes no settings and runs as its caller');
 SELECT is_empty($$ SELECT signature FROM functions WHERE prosrc ~ '^revacct_compiled' AND (provolatile <> 's' OR proparallel <> 's' OR prosecdef) $$, 'agreed definitions are STABLE and PARALLEL SAFE');

@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 SET search_path = public, revacct;
 SET timezone = 'UTC';
-SELECT plan(495);
+SELECT plan(494);
 
 -- Refreshes and session authorizations are several transactions, so nothing here is in one; and roles are the server's.
 DROP ROLE IF EXISTS reports_ana, reports_cleo, reports_lab, reports_load, reports_bi, reports_ann, reports_bob, reports_max, reports_top, reports_eve, reports_gil, reports_nobody, reports_admin;
@@ -348,7 +348,7 @@ SELECT results_eq($$ SELECT status, breach_count, at_risk_count FROM sla_status 
 CREATE TABLE way (name text, class text, call text);
 INSERT INTO way SELECT unnest('{register_party, draft_change, undraft, _registered, assign, retire, redraft, _required_signoffs, _missing_signoffs, _signs_for, propose_change, withdraw_change, approve, reject, _not_in_force, _business_calendar,
     _lifecycle, _sla, mark, request_override, approve_override, check_move, matching_codes, counted_as, _explain, use_template, _agreed_keys, _draft_of, _is_agreed, _has_access}'::text[]), 'tells of the model only';
-INSERT INTO way SELECT unnest('{_sees_all, _viewer_sees_all, _my_party_numbers, _source_number}'::text[]), 'tells of oneself, or the names of sources';
+INSERT INTO way SELECT unnest('{_viewer_sees_all, _my_party_numbers, _session_sees_all, _open_reading, _close_reading, _source_number}'::text[]), 'tells of oneself, or the names of sources';
 INSERT INTO way VALUES ('_flagged_moves', 'filtered', 'SELECT count(*) FROM revacct._flagged_moves(current_user)');
 INSERT INTO way SELECT name, 'refused', 'SELECT * FROM revacct.' || call FROM (VALUES
     ('_open_intake', $$_open_intake('event')$$), ('_mapped', $$_mapped('crm')$$), ('_take_in', $$_take_in('crm', 'event', false)$$), ('record_event', $$record_event('crm', 'opportunity', 'D1', 'stage_entered', source_key => 'D1/1')$$),
@@ -479,8 +479,7 @@ SELECT date_trunc('quarter', c.period_start)::date AS quarter, revacct.rollup(f.
 CREATE UNIQUE INDEX ON lab_quarter (quarter);
 CREATE MATERIALIZED VIEW lab_direct AS SELECT 'deals'::text AS lifecycle, revacct.funnel_conversion(j.journey, revacct.lifecycle('deals'), '2025-06-01') AS funnel, revacct.sla_breach(j.journey, revacct.sla('first touch'), '2025-06-01') AS breaches FROM revacct_data.journey AS j JOIN public.dim USING (subject_id);
 CREATE UNIQUE INDEX ON lab_direct (lifecycle);
-CREATE MATERIALIZED VIEW lab_asked AS SELECT s.stage, s.entered FROM revacct.funnel_of('deals', as_of => '2025-06-01') AS f, revacct.stages(f.funnel) AS s;
-CREATE UNIQUE INDEX ON lab_asked (stage);
+CREATE TABLE lab_asked AS SELECT s.stage, s.entered FROM revacct.funnel_of('deals', as_of => '2025-06-01') AS f, revacct.stages(f.funnel) AS s;
 RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION reports_bi;
 CREATE MATERIALIZED VIEW bi_funnel AS SELECT * FROM revacct.funnel;
@@ -488,6 +487,7 @@ CREATE UNIQUE INDEX ON bi_funnel (lifecycle, period_start, segment, lead_source,
 CREATE MATERIALIZED VIEW bi_log AS SELECT * FROM revacct.event_log;
 CREATE UNIQUE INDEX ON bi_log (source, source_key);
 RESET SESSION AUTHORIZATION;
+SELECT matches(error_of('reports_lab', $$ CREATE MATERIALIZED VIEW public.lab_inside AS SELECT * FROM revacct.funnel_of('deals') $$), '^nobody may read the ledger in the middle of maintenance', 'what is asked by a function goes into a table: a materialized view may be anybody''s when it is refreshed');
 SELECT bag_eq('SELECT * FROM lab_funnel', 'SELECT * FROM funnel', 'an analyst''s copy of funnel has what the analyst sees');
 SELECT bag_eq('SELECT * FROM bi_funnel', $$ SELECT * FROM seen('reports_bi', NULL::funnel) $$, 'a reader''s has what the reader sees');
 SELECT ok((SELECT bool_or(segment = '(small groups)') FROM bi_funnel) AND (SELECT count(*) > 0 FROM lab_clocks) AND (SELECT sum(entered(funnel, 'lead')) > 50 FROM lab_quarter) AND (SELECT entered(funnel, 'lead') > 50 FROM lab_direct), 'there is something in each');
@@ -500,7 +500,7 @@ SELECT record_event('crm', 'opportunity', 'D' || i, 'stage_entered', '2025-01-20
 SELECT refresh(false, '0');
 RESET SESSION AUTHORIZATION;
 \o
-SELECT is(error_of('reports_lab', format('REFRESH MATERIALIZED VIEW %s public.%I', how, v)), '', format('REFRESH %s of %s', how, v)) FROM unnest('{lab_funnel, lab_clocks, lab_quarter, lab_direct, lab_asked}'::text[]) AS v, unnest(ARRAY['', 'CONCURRENTLY']) AS how;
+SELECT is(error_of('reports_lab', format('REFRESH MATERIALIZED VIEW %s public.%I', how, v)), '', format('REFRESH %s of %s', how, v)) FROM unnest('{lab_funnel, lab_clocks, lab_quarter, lab_direct}'::text[]) AS v, unnest(ARRAY['', 'CONCURRENTLY']) AS how;
 SELECT is(error_of('reports_bi', format('REFRESH MATERIALIZED VIEW %s public.%I', how, v)), '', format('REFRESH %s of %s', how, v)) FROM unnest('{bi_funnel, bi_log}'::text[]) AS v, unnest(ARRAY['', 'CONCURRENTLY']) AS how;
 SELECT bag_eq('SELECT * FROM lab_funnel', 'SELECT * FROM funnel', 'refreshed, the analyst''s has what is there now');
 SELECT bag_eq('SELECT * FROM bi_funnel', $$ SELECT * FROM seen('reports_bi', NULL::funnel) $$, 'and the reader''s');

@@ -1,0 +1,2 @@
+-- afterwards
+DROP FUNCTION _my_party_numbers();
