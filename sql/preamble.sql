@@ -10,4 +10,6 @@ COMMENT ON SCHEMA revacct IS 'What people call and read of revacct: types, funct
 CREATE SCHEMA revacct_data;
 COMMENT ON SCHEMA revacct_data IS 'Tables of revacct: facts and definitions. What people call is in schema revacct.';
 SET LOCAL search_path = revacct, pg_temp;
+-- of which PostgreSQL takes none by name for a partitioned table
+SET LOCAL default_tablespace = '';
 -- The script is parsed before any of it runs, with whatever standard_conforming_strings is; so is a function, by the session that calls it: a backslash is written in E'...' only.

@@ -4,7 +4,8 @@
 \echo Use "ALTER EXTENSION revacct UPDATE TO '0.2.0'" to load this file. \quit
 
 SET LOCAL search_path = revacct, pg_temp;
-SET LOCAL standard_conforming_strings = on;
+
+SET LOCAL default_tablespace = '';
 
 CREATE OR REPLACE FUNCTION median(summary velocity_summary, stage text)
 RETURNS interval
