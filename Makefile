@@ -5,6 +5,8 @@
 #   make demo              a throwaway server with data and numbers to look at; make demo-stop ends it
 #   make check-all         every test, on a throwaway server
 #   make check-versions    the same on PostgreSQL 17 and 18, and pg_upgrade to them, each in a Debian of its own
+#   make check-load        everybody at once, for MINUTES=5, on a throwaway server
+#   make fuzz              bytes at random, ten million for every type and computation (RUNS=, JOBS=, TARGETS=): hours
 
 PG_CONFIG ?= pg_config
 CLANG_FORMAT ?= clang-format-14
@@ -95,6 +97,15 @@ check-versions:
 check-sanitizers:
 	@$(run) scripts/check-sanitizers
 
+check-valgrind:
+	@$(run) scripts/check-valgrind
+
+check-load:
+	@$(run) scripts/check-load
+
+fuzz:
+	@$(run) scripts/fuzz $(TARGETS)
+
 bench:
 	@$(run) bench/run
 
@@ -104,4 +115,4 @@ format:
 check-format:
 	$(CLANG_FORMAT) --dry-run -Werror src/*.[ch]
 
-.PHONY: demo demo-stop check-all check-versions check-sanitizers bench format check-format
+.PHONY: demo demo-stop check-all check-versions check-sanitizers check-valgrind check-load fuzz bench format check-format

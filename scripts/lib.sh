@@ -36,6 +36,19 @@ missing_packages() {
 	[ -x "$(pg --bindir)/postgres" ] || say "postgresql-$major"
 	# The server's own package brings PGXS, but not the headers.
 	[ -f "$(pg --pgxs)" ] && [ -f "$(pg --includedir-server)/postgres.h" ] || say "postgresql-server-dev-$major"
+	if [ "$1" = fuzz ]; then
+		command -v "${CLANG:-clang-14}" >/dev/null || say "${CLANG:-clang-14}"
+		[ -n "$(find /usr/lib/llvm-*/lib/clang -name 'libclang_rt.fuzzer_no_main*' 2>/dev/null | head -1)" ] || say "libclang-rt-14-dev"
+		compgen -G '/usr/lib/gcc/*/*/libstdc++.so' >/dev/null || say g++
+		command -v python3 >/dev/null || say python3
+	fi
+	if [ "$1" = valgrind ]; then
+		[ -f /usr/include/valgrind/memcheck.h ] || say valgrind
+		# What PostgreSQL is made with; only its newer sources need the parser generators.
+		command -v bzip2 >/dev/null || say bzip2
+		command -v bison >/dev/null || [ "$major" -lt 17 ] || say bison
+		command -v flex >/dev/null || [ "$major" -lt 17 ] || say flex
+	fi
 	[ "$1" = check ] || return 0
 
 	[ -f "$(pg --sharedir)/extension/pgtap.control" ] || say "postgresql-$major-pgtap"
@@ -54,7 +67,7 @@ missing_packages() {
 	perl -MTAP::Parser -e 1 2>/dev/null || say perl
 }
 
-# Installs what `missing_packages demo` or `missing_packages check` names. Debian's server package would create and start
+# Installs what `missing_packages` names for a purpose: demo, check, fuzz or valgrind. Debian's server package would create and start
 # a cluster on a machine that has none; a drop-in says no for as long as the installation takes.
 install_packages() {
 	local missing settings=/etc/postgresql-common/createcluster.d drop_in status=0

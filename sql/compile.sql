@@ -621,18 +621,21 @@ BEGIN
 
     -- The kernel judges definitions: all that the change touches must compile, from the start of its period on whenever something of it changes.
     FOR compiled IN
-        WITH touched (kind, name) AS (
-            SELECT 'lifecycle', l.lifecycle FROM revacct_data.version AS v JOIN revacct_data.lifecycle AS l ON l.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+        WITH changed AS (
+            -- every version of what it defines or retires: a retirement over what begins later replaces nothing that is in force when it begins
+            SELECT w.version_id FROM revacct_data.version AS v JOIN revacct_data.version AS w USING (kind, key) WHERE v.change_id = change
+        ), touched (kind, name) AS (
+            SELECT 'lifecycle', l.lifecycle FROM changed AS v JOIN revacct_data.lifecycle AS l USING (version_id)
             UNION
-            SELECT 'lifecycle', s.lifecycle FROM revacct_data.version AS v JOIN revacct_data.stage AS s ON s.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            SELECT 'lifecycle', s.lifecycle FROM changed AS v JOIN revacct_data.stage AS s USING (version_id)
             UNION
-            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy AS p USING (version_id)
             UNION
-            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy_target AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy_target AS p USING (version_id)
             UNION
-            SELECT 'policy', p.policy FROM revacct_data.version AS v JOIN revacct_data.policy_step AS p ON p.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy_step AS p USING (version_id)
             UNION
-            SELECT 'calendar', c.calendar FROM revacct_data.version AS v JOIN revacct_data.calendar AS c ON c.version_id IN (v.version_id, v.replaces) WHERE v.change_id = change
+            SELECT 'calendar', c.calendar FROM changed AS v JOIN revacct_data.calendar AS c USING (version_id)
         ), affected (kind, name) AS (
             SELECT t.kind, t.name FROM touched AS t
             UNION

@@ -428,7 +428,11 @@ form_argument(FunctionCallInfo fcinfo)
 {
 	TallyForm form;
 
-	read_tally(&breach_type, &form, stored_tally(&breach_type, PG_GETARG_DATUM(0)));
+	ByteReader reader = stored_tally(&breach_type, PG_GETARG_DATUM(0));
+
+	read_tally(&breach_type, &form, reader);
+	if (form.counter_count <= COUNT_NOT_COVERED)
+		broken(&reader);
 	return form;
 }
 

@@ -847,17 +847,22 @@ any_state(Datum datum, Lifecycle **lifecycle)
 	return working_state(datum, &reader);
 }
 
-/* The state in argument 0, ready to be changed: made of it if it is a finished value. */
+/* The state in argument 0, ready to be changed: made of it if it is a value that comes from elsewhere than this aggregate. */
 static inline FunnelState *
 state_argument(FunctionCallInfo fcinfo)
 {
-	ByteReader reader;
-	Lifecycle *lifecycle;
+	FunnelState *state;
+	ByteReader	 reader;
+	Lifecycle	*lifecycle;
 
 	if (likely(has_state_in_place(fcinfo)))
 		return (FunnelState *) PG_GETARG_POINTER(0);
+	if ((state = own_state(fcinfo)) != NULL)
+		return state;
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	return is_working(&reader) ? writable_state(fcinfo, 0) : read_state(reader, &lifecycle);
+	if (!is_working(&reader))
+		return read_state(reader, &lifecycle);
+	return working_state(PointerGetDatum(PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0))), &reader);
 }
 
 /* Is every count at most one that it is a part of? A sum of so many attempts cannot be believed otherwise. */

@@ -357,12 +357,13 @@ check_canonical(ByteReader reader)
 static Mark *
 state_marks(const JourneyState *state, int *count)
 {
-	Mark	   *marks = palloc(sizeof(Mark) * Max(state->count, 1));
+	Mark	   *marks;
 	ByteReader	reader = {state->body, state->body + state->used, TYPE_NAME, BYTES_STORED};
 	TimestampTz at = 0;
 
 	if (state->used > VARSIZE(state) - offsetof(JourneyState, body) || state->count > state->used)
 		broken(&reader);
+	marks = palloc(sizeof(Mark) * Max(state->count, 1));
 	for (uint32 i = 0; i < state->count; i++)
 	{
 		uint64 distance = read_lead(&reader, &marks[i].mark);
@@ -391,7 +392,7 @@ working_state(Datum datum, ByteReader *reader)
 {
 	const JourneyState *state = (const JourneyState *) PG_DETOAST_DATUM(datum);
 
-	if (VARSIZE(state) < offsetof(JourneyState, body))
+	if (VARSIZE(state) < offsetof(JourneyState, body) || state->count == 0)
 		broken(reader);
 	return state;
 }
@@ -599,21 +600,23 @@ add_marks(JourneyState *state, const Mark *marks, int count)
 	return state;
 }
 
-/* The state in argument 0, ready to be changed: a new one if there is none, a rewritten one if it is a finished value. */
+/*
+ * The state in argument 0, ready to be changed: a new one if there is none, a rewritten one if it is a value, finished or not,
+ * that comes from elsewhere than this aggregate.
+ */
 static JourneyState *
 state_argument(FunctionCallInfo fcinfo)
 {
-	ByteReader reader;
-	Mark	  *marks;
-	int		   count;
+	JourneyState *state;
+	Mark		 *marks;
+	int			  count;
 
 	if (PG_ARGISNULL(0))
 		return new_state();
 	if (likely(has_state_in_place(fcinfo)))
 		return (JourneyState *) PG_GETARG_POINTER(0);
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	if (is_working(&reader))
-		return writable_state(fcinfo, 0);
+	if ((state = own_state(fcinfo)) != NULL)
+		return state;
 	marks = journey_as_marks(PG_GETARG_DATUM(0), &count);
 	return add_marks(new_state(), marks, count);
 }

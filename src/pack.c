@@ -382,24 +382,29 @@ end_record(PackState *state, uint32 bytes)
 
 static PackState *state_of_pack(Datum pack);
 
-/* The state in argument 0, or a new one. */
+/* A working state behind a datum, which may come from anywhere; its segments are looked at when they are read. */
+static PackState *
+working_state(Datum datum, const ByteReader *reader)
+{
+	PackState *state = (PackState *) PG_DETOAST_DATUM(datum);
+
+	if (VARSIZE(state) < offsetof(PackState, data) || state->used > VARSIZE(state) - offsetof(PackState, data) ||
+		state->count > state->used || state->count == 0 || state->kind > PACK_OF_JOURNEYS)
+		broken(reader);
+	return state;
+}
+
+/* The state in argument 0, a new one, or one made of a value that comes from elsewhere than this aggregate. */
 static PackState *
 state_argument(FunctionCallInfo fcinfo, PackKind kind)
 {
 	PackState *state;
-	ByteReader reader = {NULL, NULL, TYPE_NAME, BYTES_STORED};
 
 	if (PG_ARGISNULL(0))
 		return new_state(kind);
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
-	if (unlikely(!is_working(&reader)))
+	state = likely(has_state_in_place(fcinfo)) ? (PackState *) PG_GETARG_POINTER(0) : own_state(fcinfo);
+	if (unlikely(state == NULL || (state->kind == PACK_OF_EVENTS && kind == PACK_OF_JOURNEYS)))
 		return state_of_pack(PG_GETARG_DATUM(0));
-	state = writable_state(fcinfo, 0);
-	if (unlikely(state->kind == PACK_OF_EVENTS && kind == PACK_OF_JOURNEYS))
-		return state_of_pack(PG_GETARG_DATUM(0));
-	if (VARSIZE(state) < offsetof(PackState, data) || state->header != (WORKING_BIT | REVACCT_VERSION_BYTE) ||
-		state->used > VARSIZE(state) - offsetof(PackState, data))
-		broken(&reader);
 	return state;
 }
 
@@ -550,7 +555,7 @@ revacct_pack_combine(PG_FUNCTION_ARGS)
 	reader_over_datum(&reader, PG_GETARG_DATUM(1), TYPE_NAME);
 	if (unlikely(!is_working(&reader)))
 		PG_RETURN_POINTER(add_pack(state_argument(fcinfo, PACK_OF_JOURNEYS), PG_GETARG_DATUM(1)));
-	more = (PackState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
+	more = working_state(PG_GETARG_DATUM(1), &reader);
 	if (PG_ARGISNULL(0))
 	{
 		more = (PackState *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(1));
@@ -624,6 +629,8 @@ read_events(const PackState *state)
 			event->at = at;
 		}
 	}
+	if (event - events != state->count)
+		broken(&reader);
 	return events;
 }
 
@@ -761,6 +768,8 @@ read_journeys(const PackState *state)
 				broken(&reader);
 		}
 	}
+	if (journey - journeys != state->count)
+		broken(&reader);
 	return journeys;
 }
 
@@ -848,10 +857,7 @@ revacct_pack_final(PG_FUNCTION_ARGS)
 	reader_over_datum(&reader, PG_GETARG_DATUM(0), TYPE_NAME);
 	if (!is_working(&reader))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	state = (PackState *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
-	if (VARSIZE(state) < offsetof(PackState, data) || state->used > VARSIZE(state) - offsetof(PackState, data) ||
-		state->count > state->used)
-		broken(&reader);
+	state = working_state(PG_GETARG_DATUM(0), &reader);
 	return state->kind == PACK_OF_EVENTS ? pack_events(state) : pack_journeys(state);
 }
 

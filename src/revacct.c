@@ -167,20 +167,18 @@ bytes_as_varlena(const StringInfoData *bytes)
 }
 
 /*
- * The transition state in argument argno, ready to be changed: in place inside an aggregate (whose state is always a
- * plain varlena of ours), else a copy, so that a direct call cannot write into somebody's value.
+ * The transition state in argument 0, to be changed in place, if it is one that the calling aggregate made: a plain varlena of
+ * ours. Else NULL: what comes with a direct call is somebody's value, and nothing has checked it.
  */
 void *
-writable_state(FunctionCallInfo fcinfo, int argno)
+own_state(FunctionCallInfo fcinfo)
 {
-	if (AggCheckCallContext(fcinfo, NULL))
-	{
-		struct varlena *state = (struct varlena *) PG_GETARG_POINTER(argno);
+	struct varlena *state = (struct varlena *) PG_GETARG_POINTER(0);
 
-		if (likely(!VARATT_IS_EXTENDED(state)))
-			return state;
-	}
-	return PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(argno));
+	if (AggCheckCallContext(fcinfo, NULL) && !VARATT_IS_EXTENDED(state) && VARSIZE(state) > VARHDRSZ &&
+		*(const uint8 *) VARDATA(state) == (WORKING_BIT | REVACCT_VERSION_BYTE))
+		return state;
+	return NULL;
 }
 
 /* What a transition returns for a row that is ignored: the state in argument 0 as it is, or NULL. */

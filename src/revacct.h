@@ -100,7 +100,7 @@ extern void				check_finite_instant(TimestampTz at, const char *what);
 extern void				append_instant(StringInfo out, TimestampTz at);
 extern const char	   *parse_instant(const char *text, TimestampTz *at);
 extern Datum			bytes_as_varlena(const StringInfoData *bytes);
-extern void			   *writable_state(FunctionCallInfo fcinfo, int argno);
+extern void			   *own_state(FunctionCallInfo fcinfo);
 extern Datum			unchanged_state(FunctionCallInfo fcinfo);
 extern void			   *grown_state(void *state, Size needed);
 extern void				check_value_size(Size bytes, const char *type_name, const char *hint);

@@ -325,16 +325,17 @@ tally_of_stored(const TallyType *type, ByteReader reader)
 	return tally_of_bytes(&bytes, &form, blocks, 8);
 }
 
-/* The state in argument 0, ready to be changed: made of it if it is a finished value. */
+/* The state in argument 0, ready to be changed: made of it if it is a value that comes from elsewhere than this aggregate. */
 Tally *
 tally_argument(FunctionCallInfo fcinfo, const TallyType *type)
 {
-	ByteReader reader;
+	Tally *tally;
 
 	if (likely(has_state_in_place(fcinfo)))
 		return (Tally *) PG_GETARG_POINTER(0);
-	reader_over_datum(&reader, PG_GETARG_DATUM(0), type->type_name);
-	return is_working(&reader) ? writable_state(fcinfo, 0) : tally_of_stored(type, reader);
+	if ((tally = own_state(fcinfo)) != NULL)
+		return tally;
+	return tally_of_stored(type, stored_tally(type, PG_GETARG_DATUM(0)));
 }
 
 /* Does anything wait to become part of the stored form? */

@@ -165,6 +165,225 @@ BEGIN ATOMIC
     WHERE parent.child = $1;
 END;
 
+CREATE OR REPLACE FUNCTION _check_change(change bigint)
+RETURNS void
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wrong record;
+    since constant timestamptz := (SELECT c.effective_at FROM revacct_data.change AS c WHERE c.change_id = change);
+    compiled record;
+    reason text;
+    details text;
+    hint text;
+    state text;
+BEGIN
+    -- What is referred to is in force as long as what refers to it; a retired one's successor, when it was named.
+    SELECT i.kind, i.key, r.kind AS of_kind, r.key AS of_key INTO wrong
+    FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) JOIN revacct_data.reference AS r USING (version_id)
+         JOIN revacct_data.change AS c USING (change_id)
+    WHERE upper_inf(i.recorded) AND (v.action = 'define' OR lower(i.valid) = c.effective_at)
+      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = r.kind AND t.key = r.key))
+      AND NOT coalesce((
+            SELECT CASE WHEN v.action = 'retire' THEN range_agg(o.valid) @> lower(i.valid) ELSE range_agg(o.valid) @> i.valid END
+            FROM revacct_data.validity AS o JOIN revacct_data.version AS ov USING (version_id)
+            WHERE o.kind = r.kind AND o.key = r.key AND upper_inf(o.recorded)
+              AND (ov.action = 'define' OR (v.action = 'retire' AND ov.successor IS NOT NULL))), false)
+    ORDER BY 1, 2, 3, 4 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" refers to % "%", which is not in force all the while', wrong.kind, wrong.key, wrong.of_kind, wrong.of_key
+            USING ERRCODE = 'foreign_key_violation',
+                  HINT = 'Define what is missing in the same change, for the same time; or retire what refers to it.';
+    END IF;
+
+    SELECT v.kind, v.key, v.successor INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.change AS c USING (change_id)
+    WHERE v.successor IS NOT NULL AND upper_inf(i.recorded) AND lower(i.valid) = c.effective_at
+      -- by however many steps
+      AND EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = v.kind)
+      AND counted_as(v.kind, v.key, lower(i.valid)) IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" would be counted as nothing', wrong.kind, wrong.key
+            USING ERRCODE = 'check_violation', DETAIL = format('Its successor, "%s", is not in force, and is not counted as anything that is.', wrong.successor);
+    END IF;
+
+    SELECT l.kind, l.key, l.code_list INTO wrong
+    FROM (SELECT v.change_id, v.kind, v.key, i.valid, coalesce(t.code_list, f.code_list) AS code_list
+          FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
+               LEFT JOIN revacct_data.transition AS t USING (version_id) LEFT JOIN revacct_data.field_rule AS f USING (version_id)
+          WHERE upper_inf(i.recorded) AND v.kind IN ('transition', 'field_rule') AND v.action = 'define') AS l
+    WHERE l.code_list IS NOT NULL
+      AND (l.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS t WHERE t.change_id = change AND t.kind = 'code' AND starts_with(t.key, object_key(l.code_list) || '/')))
+      AND NOT coalesce((SELECT range_agg(i.valid) @> l.valid
+                        FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id)
+                        WHERE c.list = l.code_list AND upper_inf(i.recorded)), false)
+    ORDER BY 1, 2 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" refers to the list "%", which has not codes all the while', wrong.kind, wrong.key, wrong.code_list
+            USING ERRCODE = 'foreign_key_violation', HINT = format('Define them in the same change: SELECT define_code(%L, ...).', wrong.code_list);
+    END IF;
+
+    SELECT v.key, r.object INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.responsibility AS r USING (version_id)
+    WHERE v.change_id = change AND r.object_kind = 'party' AND NOT EXISTS (SELECT FROM revacct_data.party AS p WHERE object_key(p.party) = r.object)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'responsibility "%" is for a party that is not registered', wrong.key
+            USING ERRCODE = 'foreign_key_violation', HINT = format('Register it: SELECT register_party(%L, ''team'').', wrong.object);
+    END IF;
+
+    SELECT i.key, o.key AS other, s.stage_no INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id) JOIN revacct_data.stage AS s USING (version_id)
+         JOIN revacct_data.stage AS os ON os.lifecycle = s.lifecycle AND os.stage_no = s.stage_no AND os.stage <> s.stage
+         JOIN revacct_data.validity AS o ON o.version_id = os.version_id
+    WHERE v.change_id = change AND upper_inf(i.recorded) AND upper_inf(o.recorded) AND i.valid && o.valid
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'stages "%" and "%" have the same place', wrong.key, wrong.other
+            USING ERRCODE = 'unique_violation', DETAIL = format('stage_no is %s for both.', wrong.stage_no);
+    END IF;
+
+    SELECT i.key INTO wrong
+    FROM revacct_data.validity AS i JOIN revacct_data.metric AS m USING (version_id)
+    WHERE upper_inf(i.recorded)
+      AND NOT coalesce((
+            SELECT range_agg(o.valid) @> i.valid
+            FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS o USING (version_id)
+            WHERE r.role = 'accountable' AND r.object_kind = 'metric' AND r.object = i.key AND upper_inf(o.recorded)), false)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'metric "%" has no accountable party', wrong.key
+            USING ERRCODE = 'check_violation',
+                  HINT = format('Assign one in the same change: SELECT assign(''party'', ''accountable'', ''metric'', %L).', wrong.key);
+    END IF;
+
+    SELECT r.object_kind, r.object, sum(r.share) AS share INTO wrong
+    FROM (SELECT DISTINCT t.object_kind, t.object, lower(ti.valid) AS at
+          FROM revacct_data.version AS tv JOIN revacct_data.responsibility AS o USING (version_id)
+               JOIN revacct_data.responsibility AS t ON t.object_kind = o.object_kind AND t.object = o.object
+               JOIN revacct_data.validity AS ti ON ti.version_id = t.version_id AND upper_inf(ti.recorded)
+          WHERE tv.change_id = change) AS moment
+         JOIN revacct_data.responsibility AS r USING (object_kind, object)
+         JOIN revacct_data.validity AS i ON i.version_id = r.version_id AND upper_inf(i.recorded) AND i.valid @> moment.at
+    GROUP BY r.object_kind, r.object, moment.at HAVING sum(r.share) > 1
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the shares of % "%" are more than the whole', wrong.object_kind, wrong.object
+            USING ERRCODE = 'check_violation', DETAIL = format('They add up to %s.', wrong.share);
+    END IF;
+
+    -- Nothing is a part of itself, by however many steps: teams, reporting lines, codes, programs.
+    WITH RECURSIVE part (kind, child, parent, valid) AS (
+        SELECT 'party ' || r.role, object_key(r.party), r.object, i.valid
+        FROM revacct_data.responsibility AS r JOIN revacct_data.validity AS i USING (version_id)
+        WHERE r.role IN ('member', 'manager') AND upper_inf(i.recorded)
+        UNION ALL
+        SELECT 'code', i.key, object_key(c.list, c.parent), i.valid
+        FROM revacct_data.code AS c JOIN revacct_data.validity AS i USING (version_id) WHERE c.parent IS NOT NULL AND upper_inf(i.recorded)
+        UNION ALL
+        SELECT 'program', i.key, object_key(p.parent), i.valid
+        FROM revacct_data.program AS p JOIN revacct_data.validity AS i USING (version_id) WHERE p.parent IS NOT NULL AND upper_inf(i.recorded)
+    ), above (kind, child, ancestor, valid) AS (
+        SELECT p.kind, p.child, p.parent, p.valid FROM part AS p
+        UNION
+        SELECT a.kind, a.child, p.parent, a.valid * p.valid
+        FROM above AS a JOIN part AS p ON p.kind = a.kind AND p.child = a.ancestor AND p.valid && a.valid
+        WHERE a.child <> a.ancestor
+    )
+    SELECT a.kind, a.child INTO wrong FROM above AS a WHERE a.child = a.ancestor ORDER BY 1, 2 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" would be above itself', split_part(wrong.kind, ' ', 1), wrong.child USING ERRCODE = 'check_violation';
+    END IF;
+
+    SELECT v.kind, v.key INTO wrong
+    FROM revacct_data.version AS v JOIN revacct_data.validity AS i USING (version_id)
+         LEFT JOIN revacct_data.policy_target AS t USING (version_id) LEFT JOIN revacct_data.policy_step AS s USING (version_id)
+         JOIN revacct_data.policy AS p ON p.policy = coalesce(t.policy, s.policy) AND p.start IS NULL
+         JOIN revacct_data.validity AS pi ON pi.version_id = p.version_id AND upper_inf(pi.recorded) AND pi.valid && i.valid
+    WHERE v.kind IN ('policy_target', 'policy_step') AND upper_inf(i.recorded)
+      AND (v.change_id = change OR EXISTS (SELECT FROM revacct_data.version AS c WHERE c.change_id = change AND c.version_id = p.version_id))
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '% "%" is of a policy that has no clock', wrong.kind, wrong.key
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Targets and steps are of what define_sla() defines.';
+    END IF;
+
+    -- The kernel judges definitions: all that the change touches must compile, from the start of its period on whenever something of it changes.
+    FOR compiled IN
+        WITH changed AS (
+            -- every version of what it defines or retires: a retirement over what begins later replaces nothing that is in force when it begins
+            SELECT w.version_id FROM revacct_data.version AS v JOIN revacct_data.version AS w USING (kind, key) WHERE v.change_id = change
+        ), touched (kind, name) AS (
+            SELECT 'lifecycle', l.lifecycle FROM changed AS v JOIN revacct_data.lifecycle AS l USING (version_id)
+            UNION
+            SELECT 'lifecycle', s.lifecycle FROM changed AS v JOIN revacct_data.stage AS s USING (version_id)
+            UNION
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy AS p USING (version_id)
+            UNION
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy_target AS p USING (version_id)
+            UNION
+            SELECT 'policy', p.policy FROM changed AS v JOIN revacct_data.policy_step AS p USING (version_id)
+            UNION
+            SELECT 'calendar', c.calendar FROM changed AS v JOIN revacct_data.calendar AS c USING (version_id)
+        ), affected (kind, name) AS (
+            SELECT t.kind, t.name FROM touched AS t
+            UNION
+            SELECT 'lifecycle', l.lifecycle FROM touched AS t JOIN revacct_data.lifecycle AS l ON t.kind = 'calendar' AND l.calendar = t.name
+            UNION
+            SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy AS p ON (t.kind = 'calendar' AND p.calendar = t.name) OR (t.kind = 'lifecycle' AND p.lifecycle = t.name)
+            UNION
+            SELECT 'policy', p.policy FROM touched AS t JOIN revacct_data.policy_target AS p ON t.kind = 'calendar' AND p.calendar = t.name
+        ), moment (kind, name, at) AS (
+            SELECT a.kind, a.name, since FROM affected AS a
+            UNION
+            SELECT a.kind, a.name, edge.at
+            FROM affected AS a
+                 -- what it is compiled of begins or ends
+                 CROSS JOIN LATERAL (
+                     SELECT i.valid FROM revacct_data.validity AS i WHERE i.kind = a.kind AND i.key = object_key(a.name) AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.stage AS s JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'lifecycle' AND s.lifecycle = a.name AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.policy_target AS t JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'policy' AND t.policy = a.name AND upper_inf(i.recorded)
+                     UNION ALL
+                     SELECT i.valid FROM revacct_data.policy_step AS t JOIN revacct_data.validity AS i USING (version_id)
+                     WHERE a.kind = 'policy' AND t.policy = a.name AND upper_inf(i.recorded)) AS part
+                 CROSS JOIN LATERAL (VALUES (lower(part.valid)), (upper(part.valid))) AS edge (at)
+            WHERE edge.at > since
+        )
+        -- an SLA as a whole, too, be it in force or not any more
+        SELECT a.kind, a.name, NULL::timestamptz AS at FROM affected AS a
+        WHERE a.kind = 'policy' AND EXISTS (SELECT FROM revacct_data.policy AS p JOIN revacct_data.validity AS i USING (version_id)
+                                            WHERE p.policy = a.name AND p.start IS NOT NULL AND upper_inf(i.recorded))
+        UNION ALL
+        SELECT m.kind, m.name, m.at
+        FROM moment AS m
+        WHERE EXISTS (SELECT FROM revacct_data.validity AS i JOIN revacct_data.version AS v USING (version_id) LEFT JOIN revacct_data.policy AS p USING (version_id)
+                      WHERE i.kind = m.kind AND i.key = object_key(m.name) AND i.valid @> m.at AND upper_inf(i.recorded) AND v.action = 'define'
+                        AND (m.kind <> 'policy' OR p.start IS NOT NULL))
+        ORDER BY 1, 2, 3
+    LOOP
+        BEGIN
+            CASE compiled.kind
+                WHEN 'lifecycle' THEN PERFORM _lifecycle(compiled.name, compiled.at, NULL);
+                WHEN 'calendar' THEN PERFORM _business_calendar(compiled.name, compiled.at, NULL);
+                WHEN 'policy' THEN PERFORM _sla(compiled.name, compiled.at, NULL);
+            END CASE;
+        EXCEPTION WHEN invalid_parameter_value OR null_value_not_allowed OR program_limit_exceeded OR undefined_object THEN
+            GET STACKED DIAGNOSTICS reason = MESSAGE_TEXT, details = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, state = RETURNED_SQLSTATE;
+            RAISE EXCEPTION '%', reason
+                USING ERRCODE = state,
+                      DETAIL = concat_ws(' ', nullif(details, ''), format('So %s "%s" would not compile %s.', compiled.kind, compiled.name, coalesce('at ' || compiled.at, 'with its versions taken together'))),
+                      HINT = coalesce(nullif(hint, ''), 'Define what does not go together in the same change.');
+        END;
+    END LOOP;
+END $$;
+
 CREATE OR REPLACE FUNCTION _keep_to_owner(relation regclass)
 RETURNS void
 LANGUAGE plpgsql

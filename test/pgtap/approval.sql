@@ -125,7 +125,7 @@ SELECT pg_temp.proposes('mallory', 'x', $$ define_code('a', 'b') $$) AS serializ
 ROLLBACK;
 
 BEGIN;
-SELECT plan(788);
+SELECT plan(789);
 SELECT is(:'repeatable_read'::text, '0A000', 'no proposal in a repeatable read transaction');
 SELECT is(:'serializable'::text, '0A000', 'nor in a serializable one');
 
@@ -517,6 +517,8 @@ SELECT is(pg_temp.agreed('To begin', $$ define_lifecycle('begins'), define_stage
 SELECT is(pg_temp.agreed('To begin more', $$ define_stage('begins', 'b', 2), define_transition('begins', 'a', 'b'), assign('eve', 'consulted', 'stage', 'begins/b') $$, times => $$ '2045-01-01' $$), 'approved', 'and more of it in 2045');
 SELECT is(pg_temp.would('mallory', 'SELECT draft_change(''x'', ' || times || '); SELECT retire(''lifecycle'', ''begins'')'), expected, 'its end, in a change from ' || times) FROM (VALUES
     (1, $$ '2030-01-01' $$, '42704'), (2, $$ '2030-01-01', '2050-01-01' $$, '42704'), (3, $$ '2030-01-01', 'infinity' $$, 'done'), (4, $$ '2040-01-01' $$, 'done'), (5, $$ '2050-01-01', 'infinity' $$, 'done')) AS t (n, times, expected) ORDER BY n;
+SELECT is(pg_temp.would('mallory', $$ SELECT draft_change('x', '2030-01-01', 'infinity'); SELECT retire('transition', 'begins/a/b'), retire('stage', 'begins/a'), retire('stage', 'begins/b'); SELECT propose_change() $$),
+    '22023', 'not the end of all its stages: it would begin without');
 SELECT is(pg_temp.does('mallory', $$ SELECT draft_change('Before it begins', '2030-01-01', 'infinity'); SELECT retire('lifecycle', 'begins') $$), 'done', 'its end is drafted');
 SELECT results_eq($$ SELECT kind, key FROM pg_temp.says(pg_temp.no('Before it begins')) WHERE action = 'retire' ORDER BY kind COLLATE "C", key COLLATE "C" $$,
     $$ VALUES ('lifecycle', 'begins'), ('responsibility', 'eve/consulted/stage/begins/b'), ('stage', 'begins/a'), ('stage', 'begins/b'), ('transition', 'begins/a/b') $$, 'with its parts, which begin later still');

@@ -1,0 +1,1 @@
+INSERT INTO refreshes (step, row_count, seconds) SELECT step, row_count, seconds FROM refresh(false);
