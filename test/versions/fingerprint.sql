@@ -1,6 +1,5 @@
 -- What must be the same on every PostgreSQL: bytes, texts and rows, one line a thing: name, rows, digest.
 --
---
 -- Whoever compares two outputs compares two versions, so nothing here depends on anything else: the data are integer arithmetic, no instant is
 -- later than 2023 (time zones change), nothing is sorted by a collation, nothing is read that a clock decided, and floating-point numbers are
 -- shown with twelve digits (the last ones are the C library's).
