@@ -21,7 +21,7 @@
 #define INSTANT "timestamptz"
 
 #define MAX_SUBJECTS 6
-#define MAX_EVENTS 40
+#define MAX_EVENTS 28
 
 /*
  * Histories

@@ -528,7 +528,7 @@ PG_FUNCTION_INFO_V1(fuzz_run);
 
 #define MAX_KINDS_OF_FINDINGS 64
 #define MEMORY_CHECK_EVERY 8192
-#define MEMORY_SLACK ((Size) 128 * 1024 * 1024) /* more than what the kernel keeps of calendars */
+#define MEMORY_SLACK ((Size) 320 * 1024 * 1024) /* the kernel keeps 256 MB of calendars */
 
 static const Target *run_target;
 static const char	*findings_folder;

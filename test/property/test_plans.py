@@ -41,11 +41,11 @@ ONE_POLICY = ("sla('s', start => '{a}', stop => '{d}', pause => '{b}', resume =>
               "phases => '{x until b, y}', marks => %s, target => %%s)" % sql_array(["%s=%d" % r for r in roles.items()]))
 TARGET = "interval '%d hours'" % (velocity.unit * velocity.spread // 4 // HOUR + 1)
 SINCE = velocity.as_of - velocity.unit * (velocity.spread // 3)
-LIFECYCLE, SLA = ("lifecycle", "sla")
-FUNNEL = (LIFECYCLE, sql_lifecycle(funnel.life), sql_timestamp(funnel.as_of))
-VELOCITY = (LIFECYCLE, sql_lifecycle(velocity.life), sql_timestamp(velocity.as_of))
-BUSINESS = (LIFECYCLE, VELOCITY[1][:-1] + ", calendar => %s)" % OFFICE, VELOCITY[2])
-BREACH = (SLA, "sla(ARRAY[%s, %s])" % (ONE_POLICY % TARGET, ONE_POLICY % (TARGET + " / 3, calendar => %s, segments => '{1}'" % OFFICE)), VELOCITY[2])
+# type of the definition, definition, time
+FUNNEL = ("lifecycle", sql_lifecycle(funnel.life), sql_timestamp(funnel.as_of))
+VELOCITY = ("lifecycle", sql_lifecycle(velocity.life), sql_timestamp(velocity.as_of))
+BUSINESS = ("lifecycle", VELOCITY[1][:-1] + ", calendar => %s)" % OFFICE, VELOCITY[2])
+BREACH = ("sla", "sla(ARRAY[%s, %s])" % (ONE_POLICY % TARGET, ONE_POLICY % (TARGET + " / 3, calendar => %s, segments => '{1}'" % OFFICE)), VELOCITY[2])
 
 
 class Aggregate:
@@ -61,7 +61,7 @@ class Aggregate:
         return self.call.format(d="$2" if parameters else self.definition[1], t="$3" if parameters else self.definition[2])
 
 
-JOURNEY, AT = "journey,", "timestamp with time zone"
+AT = "timestamp with time zone"
 AGGREGATES = [
     Aggregate("journey", "journey(integer,%s)" % AT, "e", "journey", "journey(mark, at)"),
     Aggregate("journey with values", "journey(integer,%s,bigint)" % AT, "e", "journey", "journey(mark, at, value)"),
@@ -162,10 +162,10 @@ def make_tables():
 # ---- ways to run a query ------------------------------------------------------------------------------------------
 
 s = Session()
-q_version, q_jit, q_aggregates = (s.query("SELECT current_setting('server_version_num')"),
-                                  s.query("SELECT pg_jit_available() FROM (SELECT set_config('jit', 'on', false)) t"),
-                                  s.query("SELECT a.aggfnoid::regprocedure::text FROM pg_aggregate a JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = a.aggfnoid "
-                                          "JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass WHERE e.extname = 'revacct' AND d.deptype = 'e'"))
+s.run("SET jit = on")
+q_version, q_jit = s.query("SELECT current_setting('server_version_num')"), s.query("SELECT pg_jit_available()")
+q_aggregates = s.query("SELECT a.aggfnoid::regprocedure FROM pg_aggregate a JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = a.aggfnoid "
+                       "JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass WHERE e.extname = 'revacct' AND d.deptype = 'e'")
 answers = s.go()
 DEBUG_PARALLEL = "debug_parallel_query" if int(answers[q_version][0][0]) >= 160000 else "force_parallel_mode"
 have_jit = answers[q_jit] == [["t"]]
@@ -223,9 +223,8 @@ class Way:
     """A way to run a query: settings, for which keys and on which kinds of tables, and what EXPLAIN must say."""
 
     def __init__(self, name, changes, judge, keys=(None, "g"), kinds=("shuffled",), elsewhere=False, little_memory=False):
-        self.little_memory = little_memory
-        self.name, self.sql, self.judge, self.keys, self.kinds, self.elsewhere = name, settings(*changes), judge, keys, kinds, elsewhere
-        self.changes = changes
+        self.name, self.changes, self.judge, self.keys, self.kinds = name, changes, judge, keys, kinds
+        self.elsewhere, self.little_memory = elsewhere, little_memory
 
 
 def all_of(*judges):
@@ -331,7 +330,7 @@ def judge(way, aggregate, where, fault, plan):
 def run_ways(aggregate):
     s, asked = Session(), []
     for way in WAYS:
-        s.run(way.sql)
+        s.run(settings(*way.changes))
         q_here = s.query("SELECT pg_backend_pid()")
         for key in way.keys:
             for kind in way.kinds:

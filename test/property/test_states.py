@@ -33,7 +33,8 @@ ARGUMENTS = {"mark integer": "mark", "at timestamp with time zone": "at", "value
 
 class Aggregate:
     def __init__(self, number, signature, arguments, type_, transition, combine, final):
-        self.number, self.title, self.type, self.transition, self.combine, self.final = number, signature.replace("timestamp with time zone", "timestamptz"), type_, transition, combine, final
+        self.number, self.type, self.transition, self.combine, self.final = number, type_, transition, combine, final
+        self.title = signature.replace("timestamp with time zone", "timestamptz")
         unknown = [a for a in arguments.split(", ") if a not in ARGUMENTS]
         if unknown:
             bail_out("%s has arguments this test knows nothing of: %s" % (signature, unknown))
@@ -70,7 +71,8 @@ def make_world(large):
         w = common.World(rng, rng.choice(("funnel", "velocity")))
         w.marks = sorted({i for m in w.life.marks[1:] for i in m})
         # velocity needs one stage for each mark; and visits that can be observed since some time
-        if w.life.visits != "cumulative" and 5 <= len(w.marks) == sum(map(len, w.life.marks[1:])) and w.life.steps >= 2 and (not large or w.unit >= HOUR and w.life.visits == "all" and not w.life.given.get("entry_range")):
+        suits = w.life.visits != "cumulative" and 5 <= len(w.marks) == sum(map(len, w.life.marks[1:])) and w.life.steps >= 2
+        if suits and (not large or w.unit >= HOUR and w.life.visits == "all" and not w.life.given.get("entry_range")):
             return w
 
 
@@ -165,10 +167,6 @@ class Questions:
                 wrong[title].append("%r for %s" % (answers[q], sql[:1000]))
 
 
-def image_eq(a, b):
-    return "record_image_eq(ROW(%s), ROW(%s))" % (a, b)
-
-
 def same(aggregate, a, b):
     """Are two values the same in every form?"""
     return "(SELECT record_image_eq(ROW(x), ROW(y)) AND x::text IS NOT DISTINCT FROM y::text AND {0}_send(x) IS NOT DISTINCT FROM {0}_send(y) FROM (SELECT {1} AS x, {2} AS y) t)".format(
@@ -202,9 +200,11 @@ def ask(number, a, ask_):
         ask_(title("combine of two states, whatever their forms, and of the two the other way round"),
              "%s AND %s" % (same(a, combined(a.leaf(number, 1, form), a.leaf(number, 2, other)), plain), same(a, combined(a.leaf(number, 2, other), a.leaf(number, 1, form)), plain)))
     for form in FORMS:
-        ask_(title("a state and NULL"), "%s AND %s" % (same(a, combined("NULL", a.leaf(number, 1, form)), "%s(%s)" % (a.final, x)), same(a, combined(a.leaf(number, 1, form), "NULL"), "%s(%s)" % (a.final, x))))
+        alone, finished = a.leaf(number, 1, form), a.leaf(number, 1, "finished")
+        ask_(title("a state and NULL"), "%s AND %s" % (same(a, combined("NULL", alone), finished), same(a, combined(alone, "NULL"), finished)))
     ask_(title("a state and NULL"), "%s(NULL, NULL) IS NULL AND %s(NULL) IS NULL AND %s IS NULL" % (a.combine, a.final, a.leaf(number, 0)))
-    ask_(title("three states, from the left and from the right"), same(a, "%s(%s(%s(%s, %s), %s))" % (a.final, a.combine, a.combine, x, y, z), "%s(%s(%s, %s(%s, %s)))" % (a.final, a.combine, x, a.combine, y, z)))
+    two = lambda v, w: "%s(%s, %s)" % (a.combine, v, w)
+    ask_(title("three states, from the left and from the right"), same(a, combined(two(x, y), z), combined(x, two(y, z))))
     # its forms
     for n in range(1, LEAVES):
         state, finished = a.leaf(number, n), a.leaf(number, n, "finished")
