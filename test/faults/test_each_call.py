@@ -58,6 +58,7 @@ def report(kind, what, error, copes):
             session.run('CALL faults.sweep(%s, %s, %s, %s, %s, %d, %d);' % (literal(kind), literal(name), literal(statement), literal(error), copes, most * SCALE, SEED))
         except SqlError as problem:
             wrong.append('%s: %s' % (name, problem))
+            run('SELECT 1;')                    # waits for a server that crashed
             session = Session(here, database)
     session.close()
     wrong += run("SELECT statement || ': ' || wrong FROM faults.failure WHERE wrong IS NOT NULL;")

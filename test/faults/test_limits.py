@@ -24,7 +24,7 @@ CONNECTIONS = 12
 server = Cluster('max_connections=%d' % CONNECTIONS, 'superuser_reserved_connections=0', 'deadlock_timeout=50ms', 'autovacuum=off', 'max_worker_processes=4')
 server.environment['PGOPTIONS'] += ' -c search_path=public,revacct -c max_parallel_workers_per_gather=0'
 server.run('postgres', 'CREATE DATABASE limited;')
-PARTITIONS = 900
+PARTITIONS = 1500
 server.run('limited', 'CREATE EXTENSION revacct CASCADE;\n' + faults.functions(library) + faults.DATA + faults.AGREED % dict(steward='steward', council='council', subjects=60) + r"""
 SELECT load('crm'), refresh(false);
 CREATE TABLE mark AS SELECT (n * 7919 %% 20011)::bigint AS subject, (1 + n %% 9)::int AS mark, '2024-01-01'::timestamptz + n * interval '1 minute' AS at FROM generate_series(1::bigint, 150000) AS n;
