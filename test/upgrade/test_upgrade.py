@@ -9,7 +9,7 @@ import os
 import re
 
 from filled import ROLES, ask, compare, fill, goes_on
-from contents import SOURCE, new_database, new_roles, psql, refusal, tap
+from contents import PSQL, SOURCE, execute, new_database, new_roles, psql, refusal, tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RELEASED = os.path.join(HERE, 'released')
@@ -91,8 +91,10 @@ for version in VERSIONS:
         said = refusal(filled['ledger'], 'BEGIN; ALTER EXTENSION revacct UPDATE; SELECT 1 / 0;')
         tap.ok('division by zero' in said, '%s: an update that was rolled back' % version, said)
         compare(tap, before, ask(filled), '%s, update rolled back' % version)
+        psql(filled['ledger'], 'CREATE VIEW asked AS SELECT count(*) FROM journeys(); CREATE MATERIALIZED VIEW kept_answer AS SELECT * FROM asked;')
         for database in (*filled.values(), owned):
-            psql(database, 'ALTER EXTENSION revacct UPDATE;', OWNER if database == owned else None)
+            done = execute(*PSQL, database, *(['-U', OWNER] if database == owned else []), text='ALTER EXTENSION revacct UPDATE;')
+            tap.eq((done.returncode, re.findall('WARNING:.*', done.stderr)), (0, ['WARNING:  materialized view public.kept_answer can no longer be refreshed'] if database == filled['ledger'] else []), '%s to %s: updated, and told what it does to users\' own' % (version, CURRENT))
     finally:
         os.remove(script)
     compare(tap, before, ask(filled), '%s to %s' % (version, CURRENT))
