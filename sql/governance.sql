@@ -259,7 +259,8 @@ BEGIN ATOMIC
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
         WHERE a.level = ANY (levels)
               -- what grant_access() granted goes with a role; the name may be another's since
-              AND EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS p WHERE n.nspname = 'revacct' AND p.grantee = b.oid AND p.privilege_type = 'USAGE'));
+              AND EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = b.oid AND p.privilege_type = 'SELECT'
+                          AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE to_regclass('revacct.rejected_facts') END));
 END;
 COMMENT ON FUNCTION _has_access(text[]) IS 'Whether the session''s user has one of these access levels, itself or by membership. Runs with its owner''s rights: readers have none on the tables.';
 
@@ -298,6 +299,12 @@ BEGIN
     IF grantee IS NULL THEN
         RAISE EXCEPTION 'role % does not exist', coalesce(db_role::text, 'NULL') USING ERRCODE = 'undefined_object';
     END IF;
+
+    -- Levels of a role that is gone, whose name this one has: what was granted went with it, as _has_access() knows.
+    DELETE FROM revacct_data.access AS a
+    WHERE a.db_role = (SELECT r.rolname FROM pg_roles AS r WHERE r.oid = grant_access.db_role)
+      AND NOT EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = grant_access.db_role AND p.privilege_type = 'SELECT'
+                      AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE 'revacct.rejected_facts'::regclass END);
 
     -- The name of a role is all that is put into these statements, and quoted.
     EXECUTE format('GRANT USAGE ON SCHEMA revacct TO %s', grantee);

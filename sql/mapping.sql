@@ -110,8 +110,17 @@ SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warnin
 AS $$
 #variable_conflict use_variable
 DECLARE
+    beneath regclass;
     relation constant regclass := (SELECT m.relation FROM _mapped(source) AS m WHERE m.fact = fact);
 BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'mapped relations are read in read committed transactions'
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+                  HINT = 'An older snapshot would not see what the planner sees: indexes, partitions and statistics made since.';
+    ELSIF current_setting('transaction_read_only')::boolean THEN
+        RAISE EXCEPTION 'mapped relations are not read in read-only transactions'
+            USING ERRCODE = 'read_only_sql_transaction', HINT = 'They are read through a temporary view.';
+    END IF;
     IF relation IS NULL THEN
         RAISE EXCEPTION 'source "%" is mapped to no relation of such facts', source USING ERRCODE = 'undefined_table', DETAIL = format('Asked was for: %s.', fact);
     END IF;
@@ -121,6 +130,21 @@ BEGIN
     EXECUTE format('CREATE TEMPORARY VIEW revacct_reading WITH (security_invoker) AS SELECT %s FROM %s',
                    (SELECT string_agg(quote_ident(c.name), ', ') FROM _fact_columns(fact) AS c
                     WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped)), relation);
+    -- Neither index, statistics nor partition comes to a table between the look at it and the reading. In one order: loads do not deadlock.
+    FOR beneath IN
+        WITH RECURSIVE r (oid) AS (
+            SELECT 'pg_temp.revacct_reading'::regclass::oid
+            UNION
+            SELECT n.oid
+            FROM r CROSS JOIN LATERAL (
+                SELECT d.refobjid FROM pg_rewrite AS w JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass WHERE w.ev_class = r.oid
+                UNION ALL
+                SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = r.oid) AS n (oid)
+        )
+        SELECT c.oid FROM r JOIN pg_class AS c USING (oid) WHERE c.relkind IN ('r', 'p') AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'revacct_data'::regnamespace) ORDER BY c.oid
+    LOOP
+        EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', beneath);
+    END LOOP;
     GRANT SELECT ON pg_temp.revacct_reading TO PUBLIC;
 END $$;
 COMMENT ON FUNCTION _open_reading(text, text) IS 'Makes the temporary view revacct_reading, of the relation that a source is mapped to: what is checked is then what is read. Runs with its owner''s rights: the caller may not be one who can make temporary relations.';
@@ -185,7 +209,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION '% belongs to role "%"', foreign_code.name, foreign_code.owner
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
-                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_code.owner);
+                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a table of your own that holds a copy.', foreign_code.owner);
     END IF;
 END $$;
 COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read with the rights of the current role what runs code of somebody else''s: views, policies, functions and operators in views, indexes, constraints, statistics and partition keys, types. They may belong to this role, to one that this role is a member of, to the owner of the database, or to a superuser.';

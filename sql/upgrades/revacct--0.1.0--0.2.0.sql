@@ -112,7 +112,8 @@ BEGIN ATOMIC
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
         WHERE a.level = ANY (levels)
               -- what grant_access() granted goes with a role; the name may be another's since
-              AND EXISTS (SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS p WHERE n.nspname = 'revacct' AND p.grantee = b.oid AND p.privilege_type = 'USAGE'));
+              AND EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = b.oid AND p.privilege_type = 'SELECT'
+                          AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE to_regclass('revacct.rejected_facts') END));
 END;
 
 CREATE OR REPLACE FUNCTION _demand_access(levels text[], what text)
@@ -131,6 +132,45 @@ BEGIN
                   DETAIL = format('It needs the access level %s.', array_to_string(levels, ' or ')),
                   HINT = format('The administrator grants it: SELECT grant_access(%L, %L).', levels[1], session_user);
     END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION grant_access(level text, db_role regrole)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on'
+AS $$
+DECLARE
+    -- as GRANT wants it, whatever is in the caller's path
+    grantee constant text := quote_ident((SELECT rolname FROM pg_roles WHERE oid = db_role));
+BEGIN
+    IF level IS NULL OR level NOT IN ('reader', 'analyst', 'steward', 'council', 'loader') THEN
+        RAISE EXCEPTION 'unknown access level: %', coalesce(level, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The levels are reader, analyst, steward, council and loader.';
+    END IF;
+    IF grantee IS NULL THEN
+        RAISE EXCEPTION 'role % does not exist', coalesce(db_role::text, 'NULL') USING ERRCODE = 'undefined_object';
+    END IF;
+
+    -- Levels of a role that is gone, whose name this one has: what was granted went with it, as _has_access() knows.
+    DELETE FROM revacct_data.access AS a
+    WHERE a.db_role = (SELECT r.rolname FROM pg_roles AS r WHERE r.oid = grant_access.db_role)
+      AND NOT EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = grant_access.db_role AND p.privilege_type = 'SELECT'
+                      AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE 'revacct.rejected_facts'::regclass END);
+
+    -- The name of a role is all that is put into these statements, and quoted.
+    EXECUTE format('GRANT USAGE ON SCHEMA revacct TO %s', grantee);
+    IF level <> 'loader' THEN
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA revacct TO %s', grantee);
+    ELSE
+        EXECUTE format('GRANT SELECT ON revacct.rejected_facts TO %s', grantee);
+    END IF;
+    IF level IN ('analyst', 'steward', 'council') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA revacct_data TO %s', grantee);
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA revacct_data TO %s', grantee);
+    END IF;
+
+    INSERT INTO revacct_data.access VALUES ((SELECT rolname FROM pg_roles WHERE oid = db_role), level, session_user, clock_timestamp())
+    ON CONFLICT DO NOTHING;
 END $$;
 
 COMMENT ON FUNCTION draft_change(text, timestamptz, timestamptz, boolean) IS
@@ -1093,8 +1133,17 @@ SET search_path = pg_catalog, revacct, pg_temp SET client_min_messages = 'warnin
 AS $$
 #variable_conflict use_variable
 DECLARE
+    beneath regclass;
     relation constant regclass := (SELECT m.relation FROM _mapped(source) AS m WHERE m.fact = fact);
 BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'mapped relations are read in read committed transactions'
+            USING ERRCODE = 'feature_not_supported', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+                  HINT = 'An older snapshot would not see what the planner sees: indexes, partitions and statistics made since.';
+    ELSIF current_setting('transaction_read_only')::boolean THEN
+        RAISE EXCEPTION 'mapped relations are not read in read-only transactions'
+            USING ERRCODE = 'read_only_sql_transaction', HINT = 'They are read through a temporary view.';
+    END IF;
     IF relation IS NULL THEN
         RAISE EXCEPTION 'source "%" is mapped to no relation of such facts', source USING ERRCODE = 'undefined_table', DETAIL = format('Asked was for: %s.', fact);
     END IF;
@@ -1104,6 +1153,21 @@ BEGIN
     EXECUTE format('CREATE TEMPORARY VIEW revacct_reading WITH (security_invoker) AS SELECT %s FROM %s',
                    (SELECT string_agg(quote_ident(c.name), ', ') FROM _fact_columns(fact) AS c
                     WHERE EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped)), relation);
+    -- Neither index, statistics nor partition comes to a table between the look at it and the reading. In one order: loads do not deadlock.
+    FOR beneath IN
+        WITH RECURSIVE r (oid) AS (
+            SELECT 'pg_temp.revacct_reading'::regclass::oid
+            UNION
+            SELECT n.oid
+            FROM r CROSS JOIN LATERAL (
+                SELECT d.refobjid FROM pg_rewrite AS w JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass WHERE w.ev_class = r.oid
+                UNION ALL
+                SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = r.oid) AS n (oid)
+        )
+        SELECT c.oid FROM r JOIN pg_class AS c USING (oid) WHERE c.relkind IN ('r', 'p') AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'revacct_data'::regnamespace) ORDER BY c.oid
+    LOOP
+        EXECUTE format('LOCK TABLE ONLY %s IN SHARE UPDATE EXCLUSIVE MODE', beneath);
+    END LOOP;
     GRANT SELECT ON pg_temp.revacct_reading TO PUBLIC;
 END $$;
 
@@ -1170,7 +1234,7 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION '% belongs to role "%"', foreign_code.name, foreign_code.owner
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('Whatever it calls would run with the rights of "%s".', current_user),
-                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a view of your own.', foreign_code.owner);
+                  HINT = format('Load as "%s", as a member of it that is no superuser, or map a table of your own that holds a copy.', foreign_code.owner);
     END IF;
 END $$;
 
@@ -2416,3 +2480,31 @@ REVOKE EXECUTE ON FUNCTION _put_in_force(bigint), _give_numbers(bigint), _check_
     _metric_value(text, daterange, text, text, text, timestamptz, timestamptz, timestamptz, boolean, timestamptz) FROM PUBLIC;
 
 DROP FUNCTION _my_party_numbers();
+
+-- What default privileges did to the new functions, and the tables they gave away: whoever has TRIGGER on one has the rights of its writers.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT p.oid::pg_catalog.regprocedure AS routine, p.proname <> '_keep_to_owner' AS is_public,
+               (SELECT pg_catalog.string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END, ', ') FROM pg_catalog.aclexplode(p.proacl) AS a WHERE a.grantee <> p.proowner) AS others
+        FROM pg_catalog.pg_proc AS p
+        WHERE p.proacl IS NOT NULL AND p.pronamespace = 'revacct'::pg_catalog.regnamespace
+          AND p.proname IN ('_in_maintenance', '_keep_to_owner', '_open_reading', '_close_reading', '_session_sees_all', '_my_party_numbers')
+    LOOP
+        IF one.others IS NOT NULL THEN
+            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s', one.routine, one.others);
+        END IF;
+        IF one.is_public THEN
+            EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', one.routine);
+        END IF;
+    END LOOP;
+    FOR one IN
+        SELECT DISTINCT c.oid::pg_catalog.regclass AS relation, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END AS grantee
+        FROM pg_catalog.pg_class AS c, pg_catalog.aclexplode(c.relacl) AS a
+        WHERE c.relnamespace = 'revacct_data'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p') AND a.privilege_type = 'TRIGGER' AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE pg_catalog.format('REVOKE TRIGGER ON %s FROM %s', one.relation, one.grantee);
+    END LOOP;
+END $$;

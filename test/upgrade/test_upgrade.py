@@ -91,6 +91,8 @@ for version in VERSIONS:
         said = refusal(filled['ledger'], 'BEGIN; ALTER EXTENSION revacct UPDATE; SELECT 1 / 0;')
         tap.ok('division by zero' in said, '%s: an update that was rolled back' % version, said)
         compare(tap, before, ask(filled), '%s, update rolled back' % version)
+        # what a careful, or a careless, administrator says of all that is to be made is not meant for the extension's objects
+        psql(filled['values'], 'ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC; ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO %s; GRANT TRIGGER ON revacct_data.event TO %s;' % (OWNER, OWNER))
         psql(filled['ledger'], 'CREATE VIEW asked AS SELECT count(*) FROM journeys(); CREATE MATERIALIZED VIEW kept_answer AS SELECT * FROM asked;')
         for database in (*filled.values(), owned):
             done = execute(*PSQL, database, *(['-U', OWNER] if database == owned else []), text='ALTER EXTENSION revacct UPDATE;')
