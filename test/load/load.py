@@ -13,7 +13,6 @@ import glob
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -42,7 +41,8 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith('PGOPTION
 ENVIRONMENT.update(PGOPTIONS='-c client_min_messages=warning', PGTZ='UTC')
 here = types.SimpleNamespace(environment=ENVIRONMENT)
 tap = Tap()
-folder = tempfile.mkdtemp(prefix='revacct-load-')
+scratch = tempfile.TemporaryDirectory(prefix='revacct-load-')
+folder = scratch.name
 
 
 class Load:
@@ -330,5 +330,5 @@ try:
         tap.say('%s: %s rows, %s dead, autovacuum came %s times' % (name, live, not_live, vacuums))
     tap.eq(run("SELECT count(*) FROM pg_class WHERE relpersistence = 't'; SELECT count(*) FROM pg_ls_tmpdir();"), ['0', '0'], 'no temporary table and no temporary file is left')
 finally:
-    shutil.rmtree(folder)
+    scratch.cleanup()
 tap.done()
