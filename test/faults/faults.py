@@ -60,7 +60,7 @@ END $$;
 -- Failures: in which statement, where (0: by chance), the how manieth call, and what was wrong about what came of it.
 CREATE TABLE faults.failure (statement text, place bigint, call bigint, wrong text);
 
--- Lets calls of a statement fail: of each place that calls the first, the last and one between, and a few of all; so many at most. Each time it must end
+-- Lets calls of a statement fail: of each place that calls the first, the last and one between, and some of all; so many at most. Each time it must end
 -- with the error, or with the right answer where the failure can be coped with; and asked again, in the same session, give the right answer.
 CREATE PROCEDURE faults.sweep(kind text, name text, statement text, error text, copes boolean, most int, seed bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -84,7 +84,7 @@ BEGIN
     WITH seen AS MATERIALIZED (SELECT * FROM faults.seen()), wanted AS (
         SELECT site AS place, first AS call, random() AS urgency FROM seen
         UNION ALL SELECT site, n, 1 + random() FROM seen, unnest(ARRAY[last, other]) AS n WHERE n > first
-        UNION ALL SELECT 0, 1 + floor(random() * (SELECT sum(calls) FROM seen))::bigint, 2 + random() FROM generate_series(1, 5) WHERE EXISTS (SELECT FROM seen)
+        UNION ALL SELECT 0, 1 + floor(random() * (SELECT sum(calls) FROM seen))::bigint, 2 + random() FROM generate_series(1, greatest(5, most / 10)) WHERE EXISTS (SELECT FROM seen)
         ORDER BY urgency LIMIT most)
     SELECT jsonb_object_agg(w.call, w.place ORDER BY w.place) INTO plan FROM wanted AS w;
     COMMIT;

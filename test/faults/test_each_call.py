@@ -57,7 +57,7 @@ def report(kind, what, error, copes):
         try:
             session.run('CALL faults.sweep(%s, %s, %s, %s, %s, %d, %d);' % (literal(kind), literal(name), literal(statement), literal(error), copes, most * SCALE, SEED))
         except SqlError as problem:
-            wrong.append('%s: %s' % (name, problem))
+            wrong.append('%s: %s' % (name, str(problem).split('\n')[0]))
             run('SELECT 1;')                    # waits for a server that crashed
             session = Session(here, database)
     session.close()
