@@ -1138,7 +1138,7 @@ DECLARE
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'mapped relations are read in read committed transactions'
-            USING ERRCODE = 'feature_not_supported', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
+            USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This one is %s.', current_setting('transaction_isolation')),
                   HINT = 'An older snapshot would not see what the planner sees: indexes, partitions and statistics made since.';
     ELSIF current_setting('transaction_read_only')::boolean THEN
         RAISE EXCEPTION 'mapped relations are not read in read-only transactions'
