@@ -187,7 +187,7 @@ for other in others:
 cluster.wait_for(lambda: once(server.environment, 'limited', 'SELECT 1;').returncode == 0 and server.value('limited', "SELECT count(*) < 3 FROM pg_stat_activity WHERE backend_type = 'client backend';") == 't', 'the connections are gone')
 
 endless = {'an aggregate': "SELECT count(journey_hash(j)) FROM (SELECT subject, journey(mark, at) AS j FROM mark, generate_series(1, 1000) GROUP BY subject) AS t;",
-           'load() and refresh()': "DO $$ BEGIN LOOP PERFORM load('crm'), refresh(false), rebuild_journeys(false); END LOOP; END $$;"}
+           'load() and refresh()': "DO $$ BEGIN LOOP PERFORM load('crm'), refresh(false), rebuild_journeys(false); COMMIT; END LOOP; END $$;"}  # (one transaction's locks would end first)
 for name, statement in endless.items():
     session = session_of()
     session.send(statement)
