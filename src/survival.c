@@ -359,12 +359,13 @@ restricted_mean(const SurvivalCurve *curve, const int64 *tau)
 		const SurvivalPoint *point = &curve->points[i];
 		double				 n = point->n_risk;
 		double				 d = point->events;
+		double				 left = point->n_risk - point->events; /* n - d as doubles would lose it in large counts */
 
 		if (point->time > right)
 			continue;
 		result.mean += (double) (right - point->time) * point->survival;
 		if (point->survival > 0 && d > 0)
-			variance += result.mean * result.mean * d / (n * (n - d));
+			variance += result.mean * result.mean * d / (n * left);
 		right = point->time;
 	}
 	result.mean += right;

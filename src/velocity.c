@@ -721,6 +721,16 @@ record_datum(FunctionCallInfo fcinfo, RowBuilder *row)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), row->values, row->nulls));
 }
 
+/* An estimate in microseconds, to the next whole one. */
+static Datum
+estimate_datum(double usecs)
+{
+	usecs = rint(usecs);
+	if (unlikely(!FLOAT8_FITS_IN_INT64(usecs)))
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("interval out of range")));
+	return interval_datum((int64) usecs);
+}
+
 /* restricted_mean(velocity_summary, stage, tau) */
 Datum
 revacct_velocity_restricted_mean(PG_FUNCTION_ARGS)
@@ -737,8 +747,8 @@ revacct_velocity_restricted_mean(PG_FUNCTION_ARGS)
 						   PG_ARGISNULL(2) ? NULL : &tau);
 	if (!mean.defined)
 		PG_RETURN_NULL();
-	add_column(&row, interval_datum((int64) rint(mean.mean)), false);
-	add_column(&row, interval_datum((int64) rint(mean.std_error)), false);
+	add_column(&row, estimate_datum(mean.mean), false);
+	add_column(&row, estimate_datum(mean.std_error), false);
 	add_column(&row, interval_datum(mean.tau), false);
 	return record_datum(fcinfo, &row);
 }
