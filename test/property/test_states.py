@@ -137,7 +137,7 @@ def make_states(s):
     for number in ROUNDS:
         ids = list(range(3400 if number == LARGE else ROWS))
         rng.shuffle(ids)
-        # leaf 0 holds nothing, and is NULL
+        # leaf 0 holds nothing, and is NULL, and so may be others that got rows without journeys
         cuts = sorted(rng.sample(range(1, len(ids)), LEAVES - 2))
         parts = [[]] + [ids[i:j] for i, j in zip([0] + cuts, cuts + [len(ids)])]
         for a in AGGREGATES:
@@ -211,7 +211,7 @@ def ask(number, a, ask_):
         for form in ("text", "binary"):
             ask_(title("in(out) and recv(send) give what is finished, to the byte"), same(a, a.leaf(number, n, form), finished))
         ask_(title("in(out) and recv(send) give what is finished, to the byte"), same(a, "%s(%s)" % (a.final, finished), finished))
-        ask_(title("in progress it reads as what is finished"), "%s::text = %s::text AND %s_send(%s) = %s_send(%s)" % (state, finished, a.type, state, a.type, finished))
+        ask_(title("in progress it reads as what is finished"), "%s::text IS NOT DISTINCT FROM %s::text AND %s_send(%s) IS NOT DISTINCT FROM %s_send(%s)" % (state, finished, a.type, state, a.type, finished))
         # called on its own, and inside of an aggregate that is handed values of a tuple store
         ask_(title("final and combine leave their arguments as they were"), "pg_temp.unchanged_%d(%s)" % (a.number, state))
     leaves = "FROM leaf_%s WHERE round = %d AND aggregate = %d" % (a.type, number, a.number)
@@ -235,7 +235,7 @@ def make_helpers(s):
                      PERFORM {3}(other, state);
                      PERFORM {3}(state, other);
                      PERFORM {3}(NULL, state), {3}(state, NULL), {3}(state, state);
-                     RETURN record_image_eq(ROW(state), copy) AND state::text = saved AND record_image_eq(ROW(other), ROW({2}(given)));
+                     RETURN record_image_eq(ROW(state), copy) AND state::text IS NOT DISTINCT FROM saved AND record_image_eq(ROW(other), ROW({2}(given)));
                  END $$""".format(a.number, a.type, a.final, a.combine))
         # (of journeys and packs, states in progress keep what they got twice)
         twice = "%s(state, state)" % a.combine
@@ -254,7 +254,7 @@ def merging_what_differs(s):
     life = sql_lifecycle(w.life)
     other = life.replace("revacct.lifecycle('world'", "revacct.lifecycle('other'")
     later = sql_timestamp(w.as_of + 1)
-    at, since, after = sql_timestamp(w.as_of), sql_timestamp(w.as_of - w.unit), sql_timestamp(w.as_of - w.unit + 1)
+    at, since, after = sql_timestamp(w.as_of), sql_timestamp(w.as_of - 2 * w.unit), sql_timestamp(w.as_of - 2 * w.unit + 1)
     with_hours = life[:-1] + ", calendar => %s)" % OFFICE
     sla = "sla('s', start => '{a}', stop => '{b}', marks => '{a=%d, b=%d}', target => '%d hours')"
     a, b = w.marks[:2]
@@ -309,6 +309,7 @@ with tempfile.TemporaryDirectory() as folder:
         for a in AGGREGATES:
             ask(number, a, questions)
     q_forms = s.query("SELECT count(*) FILTER (WHERE (x.relative_error > 0)), count(*) FILTER (WHERE x.relative_error = 0) FROM leaf_velocity_summary l, stages(state) x WHERE l.round = %d" % LARGE)
+    q_states = s.query("SELECT count(state), count(*) FROM (%s) l" % " UNION ALL ".join("SELECT state::text FROM leaf_%s WHERE n > 0" % t for t in TYPES))
     q_journeys = s.query("SELECT max(mark_count(state)) FROM leaf_journey")
     refusals = merging_what_differs(s)
     answers = s.go()
@@ -322,4 +323,5 @@ for title in checked:
     tap.none(wrong[title], title, checked[title])
 tap.ok(int(answers[q_forms][0][0]) > 0 and int(answers[q_forms][0][1]) > 0 and int(answers[q_journeys][0][0]) > 1000,
        "states whose durations are in bins are among them, others with all of them, and long journeys", [answers[q_forms], answers[q_journeys]])
+tap.ok(int(answers[q_states][0][0]) * 4 > int(answers[q_states][0][1]) * 3, "most states are not NULL", answers[q_states])
 tap.done()
