@@ -22,11 +22,15 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escalation statistics \
         governance model approval compile rules console templates facts mapping refresh reports published landed guided hubspot zendesk salesforce odoo guards
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
-DATA_built = $(INSTALL_SQL)
 
-# `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install: from each released version to this one.
+# What turns the last released version into this one.
+RELEASED := $(shell ls sql/released | sed -n 's/^revacct--\(.*\)\.sql\.xz$$/\1/p' | sort -V | tail -n 1)
+UPGRADE_SQL = build/revacct--$(RELEASED)--$(EXTVERSION).sql
+DATA_built = $(INSTALL_SQL) $(UPGRADE_SQL)
+
+# `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install.
 demo_data := $(DATA)
-override DATA := $(wildcard sql/upgrades/revacct--*.sql)
+override undefine DATA
 
 # PostgreSQL's headers and calling convention are full of unused parameters and of int against size_t; every other warning
 # of -Wextra stands, and WERROR=1 makes it an error.
@@ -71,6 +75,9 @@ revacct.so: src/exports.map
 $(INSTALL_SQL): $(ROOMS:%=sql/%.sql) revacct.control Makefile
 	@mkdir -p $(@D)
 	cat $(ROOMS:%=sql/%.sql) > $@.new && mv $@.new $@
+
+$(UPGRADE_SQL): sql/released/revacct--$(RELEASED).sql.xz $(INSTALL_SQL) $(wildcard sql/upgrades/$(RELEASED)--$(EXTVERSION).sql) scripts/upgrade-script
+	scripts/upgrade-script $< $(INSTALL_SQL) sql/upgrades/$(RELEASED)--$(EXTVERSION).sql > $@.new && mv $@.new $@
 
 $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT):
 	mkdir -p $@

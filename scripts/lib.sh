@@ -33,6 +33,7 @@ missing_packages() {
 
 	command -v gcc >/dev/null || say gcc libc6-dev
 	command -v make >/dev/null || say make
+	command -v xz >/dev/null || say xz-utils
 	[ -x "$(pg --bindir)/postgres" ] || say "postgresql-$major"
 	# The server's own package brings PGXS, but not the headers.
 	[ -f "$(pg --pgxs)" ] && [ -f "$(pg --includedir-server)/postgres.h" ] || say "postgresql-server-dev-$major"

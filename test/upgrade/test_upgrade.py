@@ -12,7 +12,7 @@ from filled import ROLES, ask, compare, fill, goes_on
 from contents import PSQL, SOURCE, execute, new_database, new_roles, psql, refusal, tap
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RELEASED = os.path.join(HERE, 'released')
+RELEASED = os.path.join(HERE, '../../sql/released')
 OWNER = 'revacct_upgrade_owner_%d' % os.getpid()
 
 # Everything an extension can be made of, in words that do not depend on numbers: objects, what they are, who may do what, and what is said of them.
