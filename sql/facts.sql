@@ -462,13 +462,16 @@ SET search_path = pg_catalog, revacct, pg_temp SET plan_cache_mode = force_custo
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- the fields that some rule speaks of: no other is looked at, so that like moves are alike
-    asked constant text[] := ARRAY(
-        SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule <> 'association'
-        UNION SELECT unnest(c.requires) FROM revacct_data.code AS c
+    -- The fields that some rule speaks of: no other is looked at, so that like moves are alike. Those that only have to be there are looked at for no more than that.
+    fixed constant text[] := ARRAY(SELECT DISTINCT r.field FROM revacct_data.field_rule AS r WHERE r.rule = 'immutable');
+    compared constant text[] := fixed || ARRAY(
+        SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule = 'domain'
         UNION SELECT k.name FROM revacct_data.field_rule AS r, jsonb_object_keys(r.condition) AS k (name)
         UNION SELECT k.name FROM revacct_data.transition AS t, jsonb_object_keys(t.guard) AS k (name)
         UNION SELECT k.name FROM revacct_data.policy AS p, jsonb_object_keys(coalesce(p.applies, '{}') || coalesce(p.demands, '{}')) AS k (name) WHERE p.kind = 'hygiene');
+    asked constant text[] := compared || ARRAY(
+        SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule = 'required'
+        UNION SELECT unnest(c.requires) FROM revacct_data.code AS c);
     asked_lists constant text[] := ARRAY(SELECT t.code_list FROM revacct_data.transition AS t WHERE t.lifecycle = ANY (_moves.lifecycles) AND t.code_list IS NOT NULL);
     asked_roles constant text[] := ARRAY(SELECT r.field FROM revacct_data.field_rule AS r WHERE r.rule = 'association');
     -- the subjects of the load, and those that are the same; NULL: all
@@ -509,8 +512,9 @@ BEGIN
         FROM entry AS e WHERE _moves.of_load IS NULL OR e.load_id = _moves.of_load
     )
     SELECT e.subject_id, s.kind, e.lifecycle, e.move_no, e.from_stage, e.stage, e.occurred_at, e.recorded_at, e.source_no, e.source_key,
-           coalesce(known.after, '{}') || coalesce((SELECT jsonb_object_agg(d.key, d.value) FROM jsonb_each(CASE jsonb_typeof(e.details) WHEN 'object' THEN e.details END) AS d (key, value) WHERE d.key = ANY (asked)), '{}')
-               || CASE WHEN e.amount IS NOT NULL AND 'amount' = ANY (asked) THEN jsonb_build_object('amount', e.amount) ELSE '{}' END,
+           coalesce((SELECT jsonb_object_agg(f.key, CASE WHEN f.key = ANY (compared) OR coalesce(f.value #>> '{}', '') = '' THEN f.value ELSE 'true' END)
+                     FROM jsonb_each(coalesce(known.after, '{}') || CASE jsonb_typeof(e.details) WHEN 'object' THEN e.details ELSE '{}' END || CASE WHEN e.amount IS NOT NULL THEN jsonb_build_object('amount', e.amount) ELSE '{}' END) AS f (key, value)
+                     WHERE f.key = ANY (asked)), '{}'),
            coalesce(known.before, '{}'),
            CASE WHEN asked_lists = '{}' THEN '{}' ELSE
            coalesce((SELECT array_agg(DISTINCT (_key_names(g.key))[2])
@@ -523,7 +527,7 @@ BEGIN
                || coalesce((SELECT array_agg(DISTINCT l.role) FROM revacct_data.subject_link AS l WHERE l.to_subject = ANY (e.members) AND l.role = 'originated' AND upper_inf(l.recorded) AND l.valid @> e.occurred_at), '{}') END
     FROM move AS e JOIN revacct_data.subject AS s USING (subject_id)
          LEFT JOIN LATERAL (
-             SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at) AS before
+             SELECT jsonb_object_agg(l.field, l.value) AS after, jsonb_object_agg(l.field, l.value) FILTER (WHERE l.occurred_at < e.occurred_at AND l.field = ANY (fixed)) AS before
              FROM (SELECT DISTINCT ON (f.field) f.field, v.occurred_at,
                           coalesce(to_jsonb((SELECT (_key_names(g.key))[2] FROM revacct_data.numbering AS g WHERE g.kind = 'code' AND g.number = v.code_no)),
                                    to_jsonb(v.amount), v.details -> 'value') AS value
@@ -534,7 +538,7 @@ BEGIN
          ) AS known ON asked <> '{}';
 END $$;
 COMMENT ON FUNCTION _moves(bigint, text[]) IS
-'The moves between stages of some lifecycles that the events of one load make (NULL: all), with what check_move() asks of them: the fields that rules speak of, after and before, the codes given since the move before, the roles linked by. move_no: its place among the subject''s.';
+'The moves between stages of some lifecycles that the events of one load make (NULL: all), with what check_move() asks of them: the fields that rules speak of, after and before (true: it is there, and nobody asks for more), the codes given since the move before, the roles linked by. move_no: its place among the subject''s.';
 
 CREATE FUNCTION _breaches(of_load bigint, lifecycles text[])
 RETURNS TABLE (subject_id bigint, subject_kind text, lifecycle text, move_no bigint, from_stage text, to_stage text, occurred_at timestamptz, recorded_at timestamptz, source_no smallint,

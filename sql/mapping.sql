@@ -217,7 +217,7 @@ COMMENT ON FUNCTION _demand_own(regclass) IS 'Refuses to read with the rights of
 CREATE FUNCTION load(source text)
 RETURNS TABLE (fact text, rows_read bigint, loaded bigint, known bigint, rejected bigint)
 LANGUAGE plpgsql
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

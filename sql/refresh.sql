@@ -6,6 +6,9 @@
 -- missed, whatever the order in which writers commit, and nothing else is looked at. Taking in an event twice changes
 -- nothing, as a journey is a set of marks. A refresh is one transaction: it happens, or it does not.
 --
+-- JIT is off here and in what else goes through the ledger (load(), check_journeys(), exceptions): its statements are wide and
+-- many, and compiling them took up to half of the time.
+--
 
 CREATE TABLE revacct_data.identity (
     subject_id bigint PRIMARY KEY,
@@ -294,7 +297,7 @@ COMMENT ON FUNCTION _say(boolean, text, bigint, numeric) IS 'Tells the progress 
 CREATE FUNCTION refresh(progress boolean DEFAULT true, max_age interval DEFAULT '1 hour')
 RETURNS TABLE (step text, row_count bigint, seconds numeric)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp SET revacct.by_change = 'on' SET timezone = 'UTC'
+SET search_path = pg_catalog, revacct, pg_temp SET jit = off SET revacct.by_change = 'on' SET timezone = 'UTC'
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -446,7 +449,7 @@ Errors: insufficient_privilege (42501).';
 CREATE FUNCTION check_journeys()
 RETURNS TABLE (source text, subject_kind text, subject_key text, problem text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

@@ -748,7 +748,7 @@ CREATE FUNCTION _flagged_moves(viewer name)
 RETURNS TABLE (source text, subject_kind text, subject_key text, lifecycle text, from_stage text, to_stage text, occurred_at timestamptz, source_key text, rule_kind text, rule_key text,
                enforcement text, overridden boolean, message text, subject_id bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, revacct, pg_temp
+SET search_path = pg_catalog, revacct, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

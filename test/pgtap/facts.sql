@@ -16,7 +16,7 @@ ROLLBACK;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(360);
+SELECT plan(363);
 
 CREATE ROLE facts_lou;   -- loader, without any right on tables but his own
 CREATE ROLE facts_ana;   -- steward
@@ -453,6 +453,21 @@ INSERT INTO landed.event (source_key, subject_key, stage, occurred_at) VALUES ('
 SELECT matches(loaded('crm') || ': ' || aside('f_'), '^event 3 2 0 1: f3: .*amount', 'a field that is required is asked for');
 INSERT INTO landed.event (source_key, subject_key, event, field, amount, currency, occurred_at) VALUES ('f4', 'F', 'field_set', 'amount', 5, 'EUR', '2025-01-02');
 SELECT is(loaded('crm') || coalesce(aside('f_'), ''), 'event 4 2 2 0', 'and found where it was set before');
+SELECT is(agreed($$ SELECT define_lifecycle('checked', subject_kind => 'opportunity', enforcement => 'refuse'), define_stage('checked', 'a', 1), define_stage('checked', 'b', 2), define_transition('checked', NULL, 'a', 'enter'), define_transition('checked', 'a', 'b'),
+    define_field_rule('opportunity', 'note', 'required', lifecycle => 'checked', enforcement => 'refuse'), define_field_rule('opportunity', 'tier', 'domain', lifecycle => 'checked', condition => '{"tier": ["gold", "tin"]}', enforcement => 'refuse'),
+    define_field_rule('opportunity', 'region', 'immutable', lifecycle => 'checked', enforcement => 'refuse') $$), 'approved', 'a field that has to be there, one whose value counts, one that stays');
+TRUNCATE landed.event;
+ALTER TABLE landed.event ALTER lifecycle SET DEFAULT 'checked';
+INSERT INTO landed.event (source_key, subject_key, stage, occurred_at, details) VALUES
+    ('chk1', 'P', 'a', '2025-01-01', '{"note": "why", "tier": "gold", "other": 1}'), ('chk2', 'Q', 'a', '2025-01-01', '{"note": 0, "tier": "tin"}'), ('chk3', 'R', 'a', '2025-01-01', '{"note": "", "tier": "gold"}'),
+    ('chk4', 'S', 'a', '2025-01-01', '{"note": null, "tier": "gold"}'), ('chk5', 'T', 'a', '2025-01-01', '{"note": false, "tier": "brass"}'), ('chk6', 'U', 'a', '2025-01-01', '{"note": "well", "region": "north"}');
+SELECT is(loaded('crm') || ': ' || aside('chk_'), 'event 6 3 0 3: chk3: the field note must be given; chk4: the field note must be given; chk5: "brass" cannot be the value of the field tier',
+          'whatever it says, it is there; and what a value is, is asked where it counts');
+TRUNCATE landed.event;
+INSERT INTO landed.event (source_key, subject_key, event, field, occurred_at, details) VALUES ('chk7', 'P', 'field_set', 'region', '2025-01-02', '{"value": "north"}'), ('chk8', 'Q', 'field_set', 'region', '2025-01-02', '{"value": "north"}');
+INSERT INTO landed.event (source_key, subject_key, stage, occurred_at, details) VALUES ('chk9', 'P', 'b', '2025-01-03', '{"note": "y", "region": "south"}'), ('chk0', 'Q', 'b', '2025-01-03', '{"note": "y", "region": "north"}');
+SELECT is(loaded('crm') || ': ' || aside('chk_'), 'event 4 3 0 1: chk3: the field note must be given; chk4: the field note must be given; chk5: "brass" cannot be the value of the field tier; chk9: the field region cannot change',
+          'what stays is compared with what it was');
 SELECT matches(records($$event('crm', 'opportunity', 'G', 'stage_entered', '2025-01-01', 'g1', 'strict', 'b')$$),
     '^23514 \| entering at "b" is not agreed \| The rule is lifecycle "strict"\. \| Mend it, or ask for an exception: SELECT request_override\(''lifecycle'', ''strict'', ''crm/opportunity/G'', ''why''\)\.$', 'a single record is refused, with the rule and the way out');
 SELECT is((SELECT count(*)::int FROM revacct_data.event WHERE source_key = 'g1'), 0, 'and nothing of it is kept');
