@@ -2,8 +2,8 @@
  * faults.c: makes calls fail, one at a time
  *
  * A library for tests. It redirects calls in the process that loads it: those of revacct into the server that can run out of memory (memory), where revacct
- * lets a statement be cancelled (interrupt), and those of the server for memory of the operating system (malloc). The n-th from now on fails; or all are
- * counted, by where they come from, so that a test can let each place fail.
+ * lets a statement be cancelled (interrupt), and those of the server for memory of the operating system (malloc) and for room in data files and temporary
+ * ones (disk). The n-th from now on fails; or all are counted, by where they come from, so that a test can let each place fail.
  *
  * A call goes through a slot of the caller's global offset table, and that is what is redirected. (A preloaded library would not do: the server's own
  * functions are found in the server first.)
@@ -12,8 +12,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "access/parallel.h"
@@ -31,6 +33,7 @@ typedef enum Kind
 	MEMORY,
 	INTERRUPT,
 	MALLOC,
+	DISK,
 	KINDS
 } Kind;
 
@@ -214,6 +217,49 @@ failing_realloc(void *old, size_t size)
 }
 
 /*
+ * Calls of the server that write to files
+ */
+
+/* Of tables, indexes and temporary files, that is: those of the log have their room before they are needed, and without it the server stops. */
+static bool
+disk_full(int file, void *caller)
+{
+	char	link[64];
+	char	path[MAXPGPATH];
+	ssize_t length;
+
+	if (likely(!watching[DISK] && fails_at[DISK] == 0))
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0)
+		return false;
+	path[length] = '\0';
+	if (strstr(path, "/base/") == NULL || !its_turn(DISK, caller))
+		return false;
+	errno = ENOSPC;
+	return true;
+}
+
+static ssize_t
+failing_pwrite(int file, const void *bytes, size_t size, off_t at)
+{
+	return disk_full(file, __builtin_return_address(0)) ? -1 : pwrite(file, bytes, size, at);
+}
+
+static ssize_t
+failing_pwritev(int file, const struct iovec *parts, int count, off_t at)
+{
+	return disk_full(file, __builtin_return_address(0)) ? -1 : pwritev(file, parts, count, at);
+}
+
+static int
+failing_posix_fallocate(int file, off_t at, off_t size)
+{
+	return disk_full(file, __builtin_return_address(0)) ? ENOSPC : posix_fallocate(file, at, size);
+}
+
+/*
  * Redirecting
  */
 
@@ -317,10 +363,12 @@ _PG_init(void)
 	redirected += redirect("/revacct.so", "appendStringInfo", (void *) failing_appendStringInfo);
 	redirected += redirect("/revacct.so", "psprintf", (void *) failing_psprintf);
 	if (redirected == 0 || redirect("/revacct.so", "InterruptPending", (void *) &always) == 0 ||
-		redirect("/revacct.so", "ProcessInterrupts", (void *) interrupts) == 0 || redirect("", "malloc", (void *) failing_malloc) == 0)
+		redirect("/revacct.so", "ProcessInterrupts", (void *) interrupts) == 0 || redirect("", "malloc", (void *) failing_malloc) == 0 || redirect("", "pwrite", (void *) failing_pwrite) == 0)
 		elog(ERROR, "the calls could not be redirected");
 	redirect("", "calloc", (void *) failing_calloc);
 	redirect("", "realloc", (void *) failing_realloc);
+	redirect("", "pwritev", (void *) failing_pwritev);
+	redirect("", "posix_fallocate", (void *) failing_posix_fallocate);
 }
 
 /*
@@ -332,7 +380,7 @@ kind_named(text *name)
 {
 	char *kind = text_to_cstring(name);
 
-	return strcmp(kind, "memory") == 0 ? MEMORY : strcmp(kind, "interrupt") == 0 ? INTERRUPT : MALLOC;
+	return strcmp(kind, "memory") == 0 ? MEMORY : strcmp(kind, "interrupt") == 0 ? INTERRUPT : strcmp(kind, "disk") == 0 ? DISK : MALLOC;
 }
 
 static void
