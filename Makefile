@@ -23,10 +23,15 @@ ROOMS = preamble types calendar lifecycle journey pack funnel velocity sla escal
         governance model approval compile rules console templates facts mapping refresh reports published landed guided hubspot zendesk salesforce odoo guards
 INSTALL_SQL = build/revacct--$(EXTVERSION).sql
 
-# What turns the last released version into this one.
-RELEASED := $(shell ls sql/released | sed -n 's/^revacct--\(.*\)\.sql\.xz$$/\1/p' | sort -V | tail -n 1)
+# What turns the last released version into this one; and, as they were released, the scripts from one release to the next. To
+# release: pack both scripts of build/ (xz) into sql/released, add them to SHA256SUMS, give revacct.control the next version.
+RELEASED := $(shell ls sql/released | sed -n 's/^revacct--\([0-9.]*\)\.sql\.xz$$/\1/p' | sort -V | tail -n 1)
+ifeq ($(RELEASED),$(EXTVERSION))
+$(error $(EXTVERSION) is released: revacct.control needs the next version)
+endif
 UPGRADE_SQL = build/revacct--$(RELEASED)--$(EXTVERSION).sql
-DATA_built = $(INSTALL_SQL) $(UPGRADE_SQL)
+RELEASED_UPGRADES := $(shell ls sql/released | sed -n 's/^\(revacct--.*--.*\.sql\)\.xz$$/build\/\1/p')
+DATA_built = $(INSTALL_SQL) $(UPGRADE_SQL) $(RELEASED_UPGRADES)
 
 # `make demo DATA=folder` must not meet PGXS, for which DATA is a list of files to install.
 demo_data := $(DATA)
@@ -78,6 +83,10 @@ $(INSTALL_SQL): $(ROOMS:%=sql/%.sql) revacct.control Makefile
 
 $(UPGRADE_SQL): sql/released/revacct--$(RELEASED).sql.xz $(INSTALL_SQL) $(wildcard sql/upgrades/$(RELEASED)--$(EXTVERSION).sql) scripts/upgrade-script
 	scripts/upgrade-script $< $(INSTALL_SQL) sql/upgrades/$(RELEASED)--$(EXTVERSION).sql > $@.new && mv $@.new $@
+
+$(RELEASED_UPGRADES): build/%: sql/released/%.xz
+	@mkdir -p $(@D)
+	xz -dc $< > $@.new && mv $@.new $@
 
 $(REGRESS_OUTPUT) $(ISOLATION_OUTPUT):
 	mkdir -p $@

@@ -6,8 +6,8 @@
 -- missed, whatever the order in which writers commit, and nothing else is looked at. Taking in an event twice changes
 -- nothing, as a journey is a set of marks. A refresh is one transaction: it happens, or it does not.
 --
--- JIT is off here and in what else goes through the ledger (load(), check_journeys(), exceptions): its statements are wide and
--- many, and compiling them took up to half of the time.
+-- JIT is off here, in load(), in check_journeys() and behind exceptions: their statements are wide and many, and compiling them
+-- took up to half of the time.
 --
 
 CREATE TABLE revacct_data.identity (

@@ -363,12 +363,12 @@ _PG_init(void)
 	redirected += redirect("/revacct.so", "appendStringInfo", (void *) failing_appendStringInfo);
 	redirected += redirect("/revacct.so", "psprintf", (void *) failing_psprintf);
 	if (redirected == 0 || redirect("/revacct.so", "InterruptPending", (void *) &always) == 0 ||
-		redirect("/revacct.so", "ProcessInterrupts", (void *) interrupts) == 0 || redirect("", "malloc", (void *) failing_malloc) == 0 || redirect("", "pwrite", (void *) failing_pwrite) == 0)
+		redirect("/revacct.so", "ProcessInterrupts", (void *) interrupts) == 0 || redirect("", "malloc", (void *) failing_malloc) == 0 ||
+		redirect("", "pwrite", (void *) failing_pwrite) == 0 || redirect("", "pwritev", (void *) failing_pwritev) == 0 ||
+		redirect("", "posix_fallocate", (void *) failing_posix_fallocate) == 0)
 		elog(ERROR, "the calls could not be redirected");
 	redirect("", "calloc", (void *) failing_calloc);
 	redirect("", "realloc", (void *) failing_realloc);
-	redirect("", "pwritev", (void *) failing_pwritev);
-	redirect("", "posix_fallocate", (void *) failing_posix_fallocate);
 }
 
 /*

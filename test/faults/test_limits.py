@@ -113,25 +113,26 @@ else:
 # ---- disk ------------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def full_disk(session, what, statement, after):
+def full_disk(session, what, statement, after, before=''):
     """A write of the statement's to a file finds the disk full: the first, the last, and some between."""
-    session.run('BEGIN;')
-    session.run("SELECT faults.watch('disk', 1);")
-    session.run(statement)
+    def attempt(armed):
+        prepared = session.run('BEGIN;' + before)
+        session.run(armed)
+        return prepared, session.run(statement)
+    told = attempt("SELECT faults.watch('disk', 1);")
     writes = int(session.run('SELECT sum(calls) FROM faults.seen();')[0] or 0)
     session.run('ROLLBACK;')
-    wrong, calls = [], sorted({1, writes, *random.Random(SEED).sample(range(1, writes + 1), min(writes, int(12 * SCALE)))})
+    wrong = ['without a fault: %s' % lines for lines in told if errors(lines)]
+    failures, calls = 0, sorted({1, writes, *random.Random(SEED).sample(range(1, writes + 1), min(writes, int(12 * SCALE)))})
     for call in calls:
-        session.run("BEGIN; SELECT faults.fail('disk', %d);" % call)
-        got = session.run(statement)
+        prepared, got = attempt("SELECT faults.fail('disk', %d);" % call)
         session.run('ROLLBACK;')
-        failed = session.run('SELECT faults.off();')
-        # (on a second try there may be fewer writes: what an aborted statement has extended a file by stays)
-        if failed == ['t'] and (errors(got)[:1] != ['53100'] or not after()):
-            wrong.append('%d: %s' % (call, got[:4]))
-        elif failed != ['t'] and call == 1:
-            wrong.append('no write failed')
-    tap.ok(writes > 0 and not wrong, '%s on a full disk: an error, and nothing is lost (%d of %d writes)' % (what, len(calls), writes), *wrong[:5])
+        # On a later try there may be fewer writes: what an aborted statement has extended a file by stays.
+        if session.run('SELECT faults.off();') == ['t']:
+            failures += 1
+            if errors(prepared) or errors(got)[:1] != ['53100'] or not after():
+                wrong.append('%d: %s' % (call, got[:4]))
+    tap.ok(failures >= 2 / 3 * len(calls) and not wrong, '%s on a full disk: an error, and nothing is lost (%d times, of %d writes)' % (what, failures, writes), *wrong[:5])
 
 
 session = session_of()
@@ -142,10 +143,12 @@ for name in ('journeys', 'funnels'):
     full_disk(session, name, AGGREGATES[name] + ';', lambda: session.run(AGGREGATES[name] + ';') == [answers[name]])
 session.close()
 session = session_of()
-TAKES_IN = "UPDATE batch SET batch = 3; INSERT INTO fact SELECT subject_kind, subject_key, event, occurred_at, 'new ' || source_key, lifecycle, stage, field, code, party FROM fact; SELECT load('crm');"
-full_disk(session, 'load()', TAKES_IN, lambda: server.run('limited', LEDGER) == ledger)
-full_disk(session, 'refresh()', TAKES_IN + 'SELECT refresh(false);', lambda: server.run('limited', LEDGER) == ledger)
-full_disk(session, 'rebuild_journeys()', 'SELECT rebuild_journeys(false);', lambda: server.run('limited', LEDGER) == ledger)
+MORE = "UPDATE batch SET batch = 3; INSERT INTO fact SELECT subject_kind, subject_key, event, occurred_at, 'new ' || source_key, lifecycle, stage, field, code, party, 3 FROM fact;"
+tap.eq(session.run('BEGIN;' + MORE + "SELECT loaded > 0 FROM load('crm') WHERE fact = 'event'; ROLLBACK;"), ['t'], 'there is more to load')
+as_it_was = lambda: server.run('limited', LEDGER) == ledger
+full_disk(session, 'load()', "SELECT load('crm');", as_it_was, before=MORE)
+full_disk(session, 'refresh()', 'SELECT refresh(false);', as_it_was, before=MORE + "SELECT load('crm');")
+full_disk(session, 'rebuild_journeys()', 'SELECT rebuild_journeys(false);', as_it_was)
 tap.eq(errors(session.run('SELECT taken_up();')), [], 'after all of it: then it works')
 session.close()
 
