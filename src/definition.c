@@ -163,15 +163,39 @@ zone_name(const char *name)
 	return zone != NULL ? pstrdup(pg_get_timezone_name(zone)) : name;
 }
 
+/*
+ * Is this a name of what differs from machine to machine? localtime and posixrules do, and so does POSIX's form with a summer
+ * time but without its rules (FOO5BAR), since posixrules stand in for them. Four names of IANA's have that form.
+ */
+static bool
+differs_by_machine(const char *zone)
+{
+	static const char *const machine[] = {"localtime", "posixrules", NULL};
+	static const char *const iana[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT", NULL};
+	bool					 digit = false;
+
+	for (int i = 0; machine[i] != NULL; i++)
+		if (pg_strcasecmp(zone, machine[i]) == 0)
+			return true;
+	for (int i = 0; iana[i] != NULL; i++)
+		if (pg_strcasecmp(zone, iana[i]) == 0)
+			return false;
+	for (; *zone != '\0' && *zone != ','; zone++)
+	{
+		if (digit && (isalpha((unsigned char) *zone) || *zone == '<'))
+			return strchr(zone, ',') == NULL;
+		digit = digit || isdigit((unsigned char) *zone);
+	}
+	return false;
+}
+
 /* The zone of a definition, or an error. */
 pg_tz *
 checked_zone(const char *kind, const char *name, const char *zone)
 {
 	pg_tz *result = pg_tzset(zone);
 
-	/* localtime and posixrules are names too, of what differs from machine to machine */
-	if (result == NULL || !pg_tz_acceptable(result) || pg_strcasecmp(zone, "localtime") == 0 ||
-		pg_strcasecmp(zone, "posixrules") == 0)
+	if (result == NULL || !pg_tz_acceptable(result) || differs_by_machine(zone))
 		reject_definition(kind,
 						  name,
 						  psprintf("unknown time_zone \"%s\"", zone),

@@ -197,6 +197,7 @@ SELECT lifecycle('w', stages => '{a}', entry_range => tstzrange(NULL, '-infinity
 SELECT lifecycle('w', stages => '{a}', entry_range => '[-infinity, infinity]');
 SELECT lifecycle('w', stages => '{a}', time_zone => 'localtime');
 SELECT lifecycle('w', stages => '{a}', time_zone => 'posixrules');
+SELECT lifecycle('w', stages => '{a}', time_zone => 'FOO5BAR');
 SELECT lifecycle('w', stages => '{a}', won => '{b}');
 -- What says nothing makes no other definition
 SELECT fingerprint(lifecycle('w', stages => '{a, b}', step_within => '{NULL, NULL}')) = fingerprint(lifecycle('w', stages => '{a, b}')) AS none_set,
