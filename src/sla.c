@@ -538,6 +538,8 @@ read_count(ByteReader *reader, int limit)
 static void
 read_names(ByteReader *reader, Sla *sla)
 {
+	bool ended[MAX_PHASES] = {false};
+
 	sla->name_count = read_count(reader, MAX_NAMES);
 	sla->names = palloc0(sizeof(SlaName) * Max(sla->name_count, 1));
 	for (int i = 0; i < sla->name_count; i++)
@@ -564,8 +566,16 @@ read_names(ByteReader *reader, Sla *sla)
 	sla->phases = palloc(sizeof(char *) * Max(sla->phase_count, 1));
 	for (int i = 0; i < sla->phase_count; i++)
 		sla->phases[i] = read_text(reader);
+	/* each phase but the last ends by one name */
 	for (int i = 0; i < sla->name_count; i++)
-		if (sla->names[i].phase >= Max(sla->phase_count, 1))
+		if (sla->names[i].phase != 0)
+		{
+			if (sla->names[i].phase >= sla->phase_count || ended[sla->names[i].phase])
+				broken(reader);
+			ended[sla->names[i].phase] = true;
+		}
+	for (int phase = 1; phase < sla->phase_count; phase++)
+		if (!ended[phase])
 			broken(reader);
 }
 
