@@ -104,11 +104,12 @@ class Cluster:
                 os.unlink(path)
         self.start()
 
-    def wait_until_up(self):
-        """After a backend was killed the postmaster ends all the others, recovers, and accepts connections again."""
+    def wait_until_up(self, killed):
+        """After a backend was killed the postmaster ends all the others, recovers, and accepts connections again. Until it has noticed, it accepts them, too, and
+        the one that was killed is still among the sessions."""
         def up():
             try:
-                return self.run('postgres', 'SELECT 1;') == ['1']
+                return self.run('postgres', 'SELECT count(*) FROM pg_stat_activity WHERE pid = %d;' % killed) == ['0']
             except SqlError:
                 return False
         wait_for(up, 'the server accepts connections')

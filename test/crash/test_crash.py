@@ -151,7 +151,7 @@ def strike(number):
         done = False
     session.close()
     hit.append(not done)
-    server.wait_until_up()
+    server.wait_until_up(session.pid)
     what = 'kill %d, of %s, %s %s%s' % (number + 1, 'all' if everything else 'the backend', 'load()' if work == LOAD else 'refresh()', moment, ' (it was done)' if done and moment == 'at work' else '')
     if work == REFRESH:
         put_right(what, lambda after: [count])
