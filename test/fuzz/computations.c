@@ -708,7 +708,7 @@ run_calendar(const Target *target, const uint8 *data, size_t size)
 	amount.time = (pick(&dice, 256) - 128) * USECS_PER_HOUR / 4;
 	/* to find out that a calendar never opens takes centuries to be laid out: not often */
 	search = pick(&dice, 64) == 63 || (business_between(calendar, a - soon, a) > llabs(amount.time) &&
-									   business_between(calendar, a, a + soon) > Abs(amount.time));
+									   business_between(calendar, a, a + soon) > llabs(amount.time));
 	isnull = true;
 	if (search)
 		result = call_or_null(&business_add, &isnull, 3, calendar, TimestampTzGetDatum(a), IntervalPGetDatum(&amount));
