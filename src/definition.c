@@ -180,11 +180,14 @@ differs_by_machine(const char *zone)
 	for (int i = 0; iana[i] != NULL; i++)
 		if (pg_strcasecmp(zone, iana[i]) == 0)
 			return false;
-	for (; *zone != '\0' && *zone != ','; zone++)
+	if (strchr(zone, ',') != NULL)
+		return false;
+	for (; *zone != '\0'; zone++)
 	{
-		if (digit && (isalpha((unsigned char) *zone) || *zone == '<'))
-			return strchr(zone, ',') == NULL;
-		digit = digit || isdigit((unsigned char) *zone);
+		/* in any encoding and locale: whatever follows the offset and is no part of it is another name */
+		if (digit && strchr("0123456789:+-", *zone) == NULL)
+			return true;
+		digit = digit || (*zone >= '0' && *zone <= '9');
 	}
 	return false;
 }

@@ -31,6 +31,7 @@ SELECT business_calendar('zone', 'localtime', '{}');
 SELECT business_calendar('zone', 'posixrules', '{}');
 SELECT business_calendar('zone', 'FOO5BAR', '{}');
 SELECT business_calendar('zone', '<-03>3<-02>', '{}');
+SELECT business_calendar('zone', 'FOO5ÄÖÜ', '{}');
 SELECT business_calendar('zone', 'foo5bar,M3.2.0,M11.1.0', '{}'), business_calendar('zone', 'est5edt', '{}'), business_calendar('zone', 'etc/gmt+5', '{}');
 SELECT business_calendar('zone', 'right/Europe/Berlin', '{}');
 SELECT business_calendar('zone', 'europe/BERLIN', '{}');
