@@ -935,6 +935,9 @@ next_opening(OpenTime *open, TimestampTz at, TimestampTz *result)
 bool
 next_interval(OpenTime *open, TimestampTz at, TimestampTz until, TimestampTz *opens, TimestampTz *closes)
 {
+	/* To find out that a calendar never opens again takes centuries to be laid out; that it does not in time, only the time. */
+	if (at >= until || (at > until - PERIOD && business_time_between(open, at, until) == 0))
+		return false;
 	if (!next_opening(open, at, opens) || *opens >= until)
 		return false;
 	*closes = *opens;
