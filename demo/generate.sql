@@ -24,6 +24,11 @@ FROM (SELECT lifecycle('inbound',
                                holidays => '{2025-01-01, 2025-05-26, 2025-07-04, 2025-09-01, 2025-11-27, 2025-12-25, 2026-01-01}',
                                known_until => '2026-12-31') AS sales_hours) AS definitions;
 
+-- The same stages once more, for the lifecycle that is agreed in the database itself.
+CREATE TABLE web_stage (stage, stage_no, category, is_pipeline) AS
+VALUES ('lead', 10, 'open', false), ('mql', 20, 'open', false), ('sql', 30, 'open', false), ('proposal', 40, 'open', true), ('customer', 50, 'won', false),
+       ('lost', 60, 'lost', false), ('disqualified', 70, 'lost', false), ('no_decision', 80, 'no_decision', false), ('nurture', 90, 'recycled', false);
+
 CREATE TABLE lead_source AS
 SELECT lead_id,
        segment,

@@ -166,7 +166,7 @@ RESET SESSION AUTHORIZATION;
 \set QUIET on
 \o /dev/null
 SET client_min_messages = warning;
-GRANT SELECT ON event, lead_source TO nora;
+GRANT SELECT ON event, lead_source, web_stage TO nora;
 CREATE SCHEMA IF NOT EXISTS mapped AUTHORIZATION nora;
 SET SESSION AUTHORIZATION nora;
 CREATE OR REPLACE VIEW mapped.events AS
@@ -176,11 +176,10 @@ FROM event
 UNION ALL
 SELECT 'lead', lead_id::text, 'field_set', created_at, concat_ws('/', 'lead', lead_id, 'segment'), NULL, NULL, 'segment', segment, NULL, NULL FROM lead_source
 UNION ALL
-SELECT 'lead', lead_id::text, 'field_set', created_at, concat_ws('/', 'lead', lead_id, 'amount'), NULL, NULL, 'amount', NULL, amount, 'USD' FROM lead_source;
-SELECT draft_change('Leads as the web shop has them', effective_at => '2025-01-01', retroactive => true), define_lifecycle('web_leads', 'From the form to the customer'),
-       define_stage('web_leads', 'lead', 10), define_stage('web_leads', 'mql', 20), define_stage('web_leads', 'sql', 30), define_stage('web_leads', 'proposal', 40, is_pipeline => true),
-       define_stage('web_leads', 'customer', 50, 'won'), define_stage('web_leads', 'lost', 60, 'lost'), define_stage('web_leads', 'disqualified', 70, 'lost'),
-       define_stage('web_leads', 'no_decision', 80, 'no_decision'), define_stage('web_leads', 'nurture', 90, 'recycled'), propose_change();
+SELECT 'lead', lead_id::text, 'field_set', created_at, concat_ws('/', 'lead', lead_id, 'amount'), NULL, NULL, 'amount', NULL, amount, 'USD' FROM lead_source WHERE amount IS NOT NULL;
+SELECT draft_change('Leads as the web shop has them', effective_at => (SELECT date_trunc('year', min(at)) FROM event), retroactive => true), define_lifecycle('web_leads', 'From the form to the customer');
+SELECT define_stage('web_leads', stage, stage_no, category, is_pipeline => is_pipeline) FROM web_stage;
+SELECT propose_change();
 SET SESSION AUTHORIZATION otto;
 SELECT approve(3);
 SET SESSION AUTHORIZATION nora;
