@@ -247,7 +247,8 @@ BEGIN
         RAISE EXCEPTION 'there is no change %', coalesce(change::text, 'NULL') USING ERRCODE = 'undefined_object';
     ELSIF proposal.status <> 'proposed' THEN
         RAISE EXCEPTION 'change % is not open for signature', change
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status);
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status),
+                  HINT = CASE proposal.status WHEN 'draft' THEN format('A steward proposes it first: SELECT propose_change(%s).', change) ELSE 'See decided_changes.' END;
     ELSIF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
         RAISE EXCEPTION 'who drafted or proposed a change cannot sign it'
             USING ERRCODE = 'insufficient_privilege',

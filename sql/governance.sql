@@ -242,6 +242,17 @@ COMMENT ON FUNCTION _guard() IS 'Trigger function of every table of the model: r
 
 -- Who is asking
 
+CREATE FUNCTION _is_still_granted(level text, db_role oid)
+RETURNS boolean
+LANGUAGE SQL STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- by what each level may read (rejected_facts is made later than this function)
+    SELECT EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = db_role AND p.privilege_type = 'SELECT'
+                   AND c.oid = CASE WHEN level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE to_regclass('revacct.rejected_facts') END);
+END;
+COMMENT ON FUNCTION _is_still_granted(text, oid) IS 'Whether what grant_access() granted a role for an access level is there: it goes with the role, and its name may be another''s since.';
+
 CREATE FUNCTION _has_access(levels text[])
 RETURNS boolean
 LANGUAGE SQL STABLE PARALLEL SAFE SECURITY DEFINER
@@ -257,10 +268,7 @@ BEGIN ATOMIC
     )
     SELECT EXISTS (
         SELECT FROM belongs AS b JOIN pg_roles AS r ON r.oid = b.oid JOIN revacct_data.access AS a ON a.db_role = r.rolname::text
-        WHERE a.level = ANY (levels)
-              -- what grant_access() granted goes with a role; the name may be another's since
-              AND EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = b.oid AND p.privilege_type = 'SELECT'
-                          AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE to_regclass('revacct.rejected_facts') END));
+        WHERE a.level = ANY (levels) AND _is_still_granted(a.level, b.oid));
 END;
 COMMENT ON FUNCTION _has_access(text[]) IS 'Whether the session''s user has one of these access levels, itself or by membership. Runs with its owner''s rights: readers have none on the tables.';
 
@@ -302,9 +310,7 @@ BEGIN
 
     -- Levels of a role that is gone, whose name this one has: what was granted went with it, as _has_access() knows.
     DELETE FROM revacct_data.access AS a
-    WHERE a.db_role = (SELECT r.rolname FROM pg_roles AS r WHERE r.oid = grant_access.db_role)
-      AND NOT EXISTS (SELECT FROM pg_class AS c, aclexplode(c.relacl) AS p WHERE p.grantee = grant_access.db_role AND p.privilege_type = 'SELECT'
-                      AND c.oid = CASE WHEN a.level IN ('analyst', 'steward', 'council') THEN 'revacct_data.access'::regclass ELSE 'revacct.rejected_facts'::regclass END);
+    WHERE a.db_role = (SELECT r.rolname FROM pg_roles AS r WHERE r.oid = grant_access.db_role) AND NOT _is_still_granted(a.level, grant_access.db_role);
 
     -- The name of a role is all that is put into these statements, and quoted.
     EXECUTE format('GRANT USAGE ON SCHEMA revacct TO %s', grantee);

@@ -97,7 +97,7 @@ BEGIN ATOMIC
     SELECT pg_catalog.format('SELECT %s FROM landed WHERE %s%s',
                pg_catalog.string_agg(coalesce(CASE c.name WHEN 'subject_kind' THEN pg_catalog.quote_literal(subject_kind) WHEN 'subject_key' THEN 'subject_key' ELSE parts ->> c.name END,
                                               'NULL' || CASE WHEN opens THEN '::' || c.type ELSE '' END), ', ' ORDER BY c.no),
-               coalesce((parts ->> 'where') || ' AND ', '') || (parts ->> 'dated') || ' IS NOT NULL', coalesce(' GROUP BY ' || (parts ->> 'group'), ''))
+               pg_catalog.concat_ws(' AND ', parts ->> 'where', (parts ->> 'dated') || ' IS NOT NULL'), coalesce(' GROUP BY ' || (parts ->> 'group'), ''))
     FROM (VALUES (1, 'subject_kind', 'text'), (2, 'subject_key', 'text'), (3, 'event', 'text'), (4, 'occurred_at', 'timestamptz'), (5, 'source_key', 'text'), (6, 'lifecycle', 'text'),
                  (7, 'stage', 'text'), (8, 'field', 'text'), (9, 'code', 'text'), (10, 'code_list', 'text'), (11, 'party', 'text'), (12, 'amount', 'numeric'), (13, 'currency', 'text'),
                  (14, 'details', 'jsonb')) AS c (no, name, type);
@@ -227,6 +227,8 @@ BEGIN
     IF key_column IS NULL OR _columns_named(facts, '{text, number}', '(' || kind_words || ')_?(id|key|no|number|uuid|ref)') <> '{}' THEN
         row_column := key_column;
         key_column := found[1];
+    ELSIF lower(key_column) NOT IN ('id', 'key', 'uuid', 'guid', 'external_id', 'record_id', 'number', 'no', 'code') THEN
+        remarks := remarks || format('is %s, the primary key, that of the %s, or of something that happened to it? Then another column says to which.', key_column, subject_kind);
     END IF;
     SELECT c.sampled = c.different INTO is_unique FROM jsonb_to_recordset(facts) AS c (name text, sampled bigint, different bigint) WHERE c.name = key_column;
     pair_column := (_columns_named(facts, '{time}', '(stage|status)_?(changed?|entered|entry|updated|modified|start)?_?(at|on|date|time|timestamp)|(date|time)_?entered_?(stage|status)|last_?(stage|status)_?changed?(_?(at|on|date))?|entered_stage(_at)?',
@@ -241,7 +243,6 @@ BEGIN
         ends := '{}';
         updated_column := NULL;
     ELSE
-        row_column := NULL;
         IF pair_column IS NOT NULL THEN
             times := array_remove(times, pair_column);
             starts := array_remove(starts, pair_column);
@@ -399,7 +400,7 @@ BEGIN
     IF is_history THEN
         events := events || jsonb_build_object('remark', 'created: when it is first heard of', 'event', '''created''', 'occurred_at', format('min(%s)', since), 'dated', since, 'group', 'subject_key',
                                                'source_key', format('%L || subject_key || ''/created''', table_name || '/'));
-        events := events || jsonb_build_object('remark', 'the stages it went through', 'event', '''stage_entered''', 'occurred_at', since, 'dated', since, 'source_key', 'row_key || ''/stage''',
+        events := events || jsonb_build_object('remark', 'the stages it went through; a row without time is set aside and told', 'event', '''stage_entered''', 'occurred_at', since, 'source_key', 'row_key || ''/stage''',
                                                'lifecycle', quote_literal(lifecycle), 'stage', 'stage', 'where', 'stage IS NOT NULL');
     ELSE
         IF starts <> '{}' THEN

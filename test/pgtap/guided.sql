@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(52);
+SELECT plan(56);
 
 CREATE ROLE guided_otto;  -- loader
 CREATE ROLE guided_ana;   -- steward
@@ -69,6 +69,24 @@ SELECT results_eq($$SELECT * FROM draft('crm.deals', 'deals', 'sales')$$, $$VALU
     ('SELECT revacct.draft_change(''The sales lifecycle'', effective_at => ''2025-01-05'', retroactive => true);'), ('SELECT revacct.define_lifecycle(''sales'', subject_kind => ''opportunity'', time_zone => ''UTC'');'),
     ('SELECT revacct.define_stage(''sales'', ''Won'', 10, ''won'');  -- 2 rows'), ('SELECT revacct.define_stage(''sales'', ''Lost'', 20, ''lost'');  -- 1 rows'), ('SELECT revacct.propose_change();')$$,
     'the draft names the stages that are found');
+
+--
+-- A history with a gap, and rows with a key of their own
+--
+
+SET SESSION AUTHORIZATION guided_otto;
+CREATE TABLE crm.stage_history (deal_no text, stage text, changed_on timestamptz);
+INSERT INTO crm.stage_history VALUES ('D-1', 'New', '2025-01-05 10:00+00'), ('D-1', 'Offer', NULL), ('D-1', 'Won', '2025-02-01 12:00+00'), ('D-2', 'New', '2025-01-06 10:00+00');
+CREATE TABLE crm.visits (visit_id int PRIMARY KEY, deal_no text, stage text, visited_on timestamptz);
+INSERT INTO crm.visits VALUES (7, 'D-1', 'New', '2025-01-05 10:00+00'), (8, 'D-2', 'Offer', '2025-01-06 10:00+00');
+RESET SESSION AUTHORIZATION;
+SELECT is(run('crm.stage_history'), 'event 6 5 0 1', 'what happened without a time is not left out: it is set aside');
+SELECT is(run('crm.visits'), 'event 4 4 0 0', 'rows with a key of their own, beside that of the subject');
+SELECT is(string_agg(DISTINCT subject_key || ' ' || split_part(source_key, '/', 2), ', '), 'D-1 7, D-2 8', 'it is in the key of their events, also while each subject has one row') FROM event_log WHERE source = 'visits';
+SET SESSION AUTHORIZATION guided_otto;
+CREATE TABLE crm.calls (call_id int PRIMARY KEY, deal text, called_at timestamptz);
+RESET SESSION AUTHORIZATION;
+SELECT matches(script('crm.calls'), '-- is call_id, the primary key, that of the opportunity, or of something that happened to it[?]', 'a primary key that is not named for the subject is asked about');
 
 --
 -- What has no time of its own, but the row has the time of its last change
