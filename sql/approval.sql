@@ -248,7 +248,7 @@ BEGIN
     ELSIF proposal.status <> 'proposed' THEN
         RAISE EXCEPTION 'change % is not open for signature', change
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', proposal.status),
-                  HINT = CASE proposal.status WHEN 'draft' THEN format('A steward proposes it first: SELECT propose_change(%s).', change) ELSE 'See decided_changes.' END;
+                  HINT = CASE proposal.status WHEN 'draft' THEN format('A steward proposes it first: SELECT propose_change(%s).', change) ELSE 'What became of it: SELECT * FROM decided_changes.' END;
     ELSIF session_user IN (proposal.raised_by, proposal.proposed_by) THEN
         RAISE EXCEPTION 'who drafted or proposed a change cannot sign it'
             USING ERRCODE = 'insufficient_privilege',

@@ -105,6 +105,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION business_calendar_hash(business_calendar) IS
 'Hash for grouping.';
 
+CREATE FUNCTION definition_hash_extended(business_calendar, bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'revacct_definition_hash_extended'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION definition_hash_extended(business_calendar, bigint) IS
+'Hash with a seed, for partitioning.';
+
 CREATE OPERATOR = (
     LEFTARG = business_calendar, RIGHTARG = business_calendar, FUNCTION = business_calendar_eq,
     COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
@@ -120,4 +127,6 @@ COMMENT ON OPERATOR <> (business_calendar, business_calendar) IS 'Different defi
 CREATE OPERATOR CLASS business_calendar_ops DEFAULT FOR TYPE business_calendar USING hash AS
     OPERATOR 1 =,
     FUNCTION 1 business_calendar_hash(business_calendar);
+-- (added to the family, so that an upgrade can do the same)
+ALTER OPERATOR FAMILY business_calendar_ops USING hash ADD FUNCTION 2 (business_calendar, business_calendar) definition_hash_extended(business_calendar, bigint);
 COMMENT ON OPERATOR CLASS business_calendar_ops USING hash IS 'Hashes calendars by their fingerprints.';

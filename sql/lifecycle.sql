@@ -67,6 +67,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lifecycle_hash(lifecycle) IS
 'Hash for grouping.';
 
+CREATE FUNCTION definition_hash_extended(lifecycle, bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'revacct_definition_hash_extended'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION definition_hash_extended(lifecycle, bigint) IS
+'Hash with a seed, for partitioning.';
+
 CREATE OPERATOR = (
     LEFTARG = lifecycle, RIGHTARG = lifecycle, FUNCTION = lifecycle_eq,
     COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
@@ -82,4 +89,6 @@ COMMENT ON OPERATOR <> (lifecycle, lifecycle) IS 'Different definitions.';
 CREATE OPERATOR CLASS lifecycle_ops DEFAULT FOR TYPE lifecycle USING hash AS
     OPERATOR 1 =,
     FUNCTION 1 lifecycle_hash(lifecycle);
+-- (added to the family, so that an upgrade can do the same)
+ALTER OPERATOR FAMILY lifecycle_ops USING hash ADD FUNCTION 2 (lifecycle, lifecycle) definition_hash_extended(lifecycle, bigint);
 COMMENT ON OPERATOR CLASS lifecycle_ops USING hash IS 'Hashes lifecycles by their fingerprints.';

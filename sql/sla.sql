@@ -95,6 +95,13 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sla_hash(sla) IS
 'Hash for grouping.';
 
+CREATE FUNCTION definition_hash_extended(sla, bigint)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'revacct_definition_hash_extended'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION definition_hash_extended(sla, bigint) IS
+'Hash with a seed, for partitioning.';
+
 CREATE OPERATOR = (
     LEFTARG = sla, RIGHTARG = sla, FUNCTION = sla_eq,
     COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
@@ -110,6 +117,8 @@ COMMENT ON OPERATOR <> (sla, sla) IS 'Different definitions.';
 CREATE OPERATOR CLASS sla_ops DEFAULT FOR TYPE sla USING hash AS
     OPERATOR 1 =,
     FUNCTION 1 sla_hash(sla);
+-- (added to the family, so that an upgrade can do the same)
+ALTER OPERATOR FAMILY sla_ops USING hash ADD FUNCTION 2 (sla, sla) definition_hash_extended(sla, bigint);
 COMMENT ON OPERATOR CLASS sla_ops USING hash IS 'Hashes SLAs by their fingerprints.';
 
 -- Aggregates

@@ -48,6 +48,8 @@ end_attempt(AttemptRun *run, Attempt *attempt)
 {
 	bool keep = false;
 
+	/* Of the marks of a history none takes long by itself, but what needs the rules of a time zone. */
+	CHECK_FOR_INTERRUPTS();
 	run->is_open = false;
 	attempt->number = ++run->attempts;
 	run->recycled += attempt->outcome == OUTCOME_RECYCLED;
@@ -169,9 +171,12 @@ advance(AttemptRun *run, Attempt *attempt, int step, TimestampTz at)
 {
 	const Lifecycle *lifecycle = run->lifecycle;
 
-	if (unlikely(lifecycle->step_within != NULL) &&
-		at > window_end(&lifecycle->step_within[step], lifecycle, attempt->level_at))
-		return REACHED_LATE;
+	if (unlikely(lifecycle->step_within != NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (at > window_end(&lifecycle->step_within[step], lifecycle, attempt->level_at))
+			return REACHED_LATE;
+	}
 	if (lifecycle->times == TIMES_INCREASING && at <= attempt->level_at)
 		return NOT_LATER;
 	convert_earlier(attempt, step, at);

@@ -345,6 +345,7 @@ append_definition(StringInfo out, const Calendar *calendar)
 			append_calendar(&part, calendar->parts[i]);
 			append_varint(out, part.len);
 			appendBinaryStringInfo(out, part.data, part.len);
+			pfree(part.data);
 		}
 		return;
 	}
@@ -373,6 +374,7 @@ append_calendar(StringInfo out, const Calendar *calendar)
 	initStringInfo(&definition);
 	append_definition(&definition, calendar);
 	append_fingerprinted(out, &definition);
+	pfree(definition.data);
 }
 
 static Datum

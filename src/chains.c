@@ -199,6 +199,7 @@ collect_group(const Episode *episode, int from, int to, MarkGroup *group)
 		uint64 steps = step_of_mark(episode, i) < 0 ? 0 : steps_of_mark[episode->history->mark[i]];
 		int	   c = group->class_count - 1;
 
+		CHECK_FOR_INTERRUPTS();
 		if (steps == 0)
 			continue;
 		group->steps |= steps;
@@ -218,6 +219,7 @@ collect_group(const Episode *episode, int from, int to, MarkGroup *group)
 static bool
 match_step(MarkGroup *group, int step, uint64 *visited)
 {
+	CHECK_FOR_INTERRUPTS();
 	*visited |= step_bit(step);
 	for (int c = 0; c < group->class_count; c++)
 	{

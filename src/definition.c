@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -19,6 +20,7 @@ PG_FUNCTION_INFO_V1(revacct_definition_name);
 PG_FUNCTION_INFO_V1(revacct_definition_eq);
 PG_FUNCTION_INFO_V1(revacct_definition_ne);
 PG_FUNCTION_INFO_V1(revacct_definition_hash);
+PG_FUNCTION_INFO_V1(revacct_definition_hash_extended);
 
 /*
  * Refusals
@@ -364,6 +366,7 @@ parse_up_to(TextReader *reader, const char *separators)
 {
 	const char	  *start = reader->p = skip_space(reader->p);
 	StringInfoData name;
+	char		  *result;
 
 	initStringInfo(&name);
 	if (*reader->p == '"')
@@ -377,7 +380,10 @@ parse_up_to(TextReader *reader, const char *separators)
 	}
 	if (*reader->p && strchr(separators, *reader->p) == NULL)
 		reject_text(reader, reader->p);
-	return name.data;
+	/* there may be many of them */
+	result = pnstrdup(name.data, name.len);
+	pfree(name.data);
+	return result;
 }
 
 /* The name before the first clause. */
@@ -423,11 +429,11 @@ parse_items(TextReader *reader, int *count)
  * SQL functions of every type of definition
  */
 
-/* The stored bytes. */
+/* The stored bytes: a copy, for callers free what they are sent. */
 Datum
 revacct_definition_send(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_DATUM(PointerGetDatum(PG_DETOAST_DATUM(PG_GETARG_DATUM(0))));
+	PG_RETURN_POINTER(PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0)));
 }
 
 Datum
@@ -476,4 +482,18 @@ revacct_definition_hash(PG_FUNCTION_ARGS)
 	Size length;
 
 	PG_RETURN_INT32((int32) (definition_fingerprint(PG_GETARG_DATUM(0), &length) >> 32));
+}
+
+Datum
+revacct_definition_hash_extended(PG_FUNCTION_ARGS)
+{
+	Size   length;
+	uint64 fingerprint = definition_fingerprint(PG_GETARG_DATUM(0), &length);
+	int64  seed = PG_GETARG_INT64(1);
+
+	/* without a seed the lower half is the hash, as PostgreSQL wants it */
+	if (seed == 0)
+		PG_RETURN_INT64((int64) (fingerprint << 32 | fingerprint >> 32));
+	PG_RETURN_INT64(
+		(int64) hash_bytes_extended((const unsigned char *) &fingerprint, sizeof(fingerprint), (uint64) seed));
 }

@@ -663,6 +663,15 @@ scaled_amount(Numeric amount)
 				 errdetail("The amount is %s.",
 						   DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount)))),
 				 errhint("Round it to the currency's smallest unit.")));
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt,
+										 DirectFunctionCall1(numeric_abs, whole),
+										 NumericGetDatum(int64_to_numeric(PG_INT64_MAX)))))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("an amount is out of range"),
+				 errdetail("The amount is %s.",
+						   DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount)))),
+				 errhint("Amounts are at most 922,337,203,685,477.5807.")));
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, whole));
 }
 
@@ -957,7 +966,7 @@ revacct_funnel_final(PG_FUNCTION_ARGS)
 Datum
 revacct_funnel_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_funnel_final, PG_GETARG_DATUM(0))));
+	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_funnel_final, PG_GETARG_DATUM(0)), TYPE_NAME));
 }
 
 Datum

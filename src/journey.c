@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 
 #define TYPE_NAME "journey"
+#define SUBJECT_HINT "Group the events by the subject whose history they are."
 #define MARK_ESCAPE 31
 #define EXTRA_VALUE 0x01
 #define EXTRA_SEQ 0x02
@@ -382,7 +383,7 @@ state_marks(const JourneyState *state, int *count)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY),
-				 errhint("Group the events by the subject whose history they are.")));
+				 errhint(SUBJECT_HINT)));
 	return marks;
 }
 
@@ -582,7 +583,7 @@ add_mark(JourneyState *state, const Mark *mark)
 	/* Twice as many may wait, for they may be repetitions. */
 	if (unlikely(state->count >= 2 * MAX_MARKS_PER_JOURNEY))
 		state = rewritten_state(state, state->extras != 0);
-	state = grown_state(state, offsetof(JourneyState, body) + state->used + MAX_MARK_BYTES);
+	state = grown_state(state, offsetof(JourneyState, body) + state->used + MAX_MARK_BYTES, TYPE_NAME, SUBJECT_HINT);
 	state->used += put_mark(state->body + state->used,
 							mark,
 							zigzag((int64) ((uint64) mark->at - (uint64) state->last_at)),

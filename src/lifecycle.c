@@ -1097,19 +1097,28 @@ revacct_lifecycle_mark(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(UNKNOWN_MARK);
 }
 
+/* Is this one of the marks of a stage? Several stages may share it. */
+static inline bool
+means_stage(const Lifecycle *lifecycle, int mark, int stage)
+{
+	if (stage_of_mark(lifecycle, mark) == stage)
+		return true;
+	return lifecycle->shared_marks && stage < lifecycle->step_count && mark < lifecycle->lookup_size &&
+		   (lifecycle->steps_of_mark[mark] & (UINT64CONST(1) << stage)) != 0;
+}
+
 /* entered(journey, lifecycle, stage): the first time a mark of the stage was set. */
 Datum
 revacct_lifecycle_entered(PG_FUNCTION_ARGS)
 {
-	Lifecycle	*lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
-	const Stage *stage = &lifecycle->stages[stage_by_name(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(2)))];
-	History		*history = &call_cache(fcinfo)->history;
+	Lifecycle *lifecycle = lifecycle_for_call(fcinfo, PG_GETARG_DATUM(1));
+	int		   stage = stage_by_name(lifecycle, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	History	  *history = &call_cache(fcinfo)->history;
 
 	read_history(history, PG_GETARG_DATUM(0));
 	for (int i = 0; i < history->count; i++)
-		for (int m = 0; m < stage->mark_count; m++)
-			if (history->mark[i] == stage->marks[m])
-				PG_RETURN_TIMESTAMPTZ(history->at[i]);
+		if (means_stage(lifecycle, history->mark[i], stage))
+			PG_RETURN_TIMESTAMPTZ(history->at[i]);
 	PG_RETURN_NULL();
 }
 

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -26,6 +27,7 @@ revacct_object_key(PG_FUNCTION_ARGS)
 	initStringInfo(&key);
 	for (int i = 0; i < count; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (i > 0)
 			appendStringInfoChar(&key, '/');
 		if (!nulls[i])
@@ -59,6 +61,7 @@ revacct_key_names(PG_FUNCTION_ARGS)
 	initStringInfo(&name);
 	for (;; c++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (c == end || *c == '/')
 		{
 			names = accumArrayResult(names,

@@ -192,14 +192,20 @@ append_key(PackWriter *writer, const SubjectKey *key)
 	}
 }
 
-/* Add a subject that comes after all before; its marks are sorted. The key's text must live until the pack is done. */
 static void
-add_subject(PackWriter *writer, const SubjectKey *key, const Mark *marks, int count)
+check_mark_count(Size count)
 {
 	if (count > MAX_MARKS_PER_JOURNEY)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a journey holds at most %d marks", MAX_MARKS_PER_JOURNEY)));
+}
+
+/* Add a subject that comes after all before; its marks are sorted. The key's text must live until the next is added. */
+static void
+add_subject(PackWriter *writer, const SubjectKey *key, const Mark *marks, int count)
+{
+	check_mark_count(count);
 	check_value_size((Size) writer->body.len + key->length + (Size) count * (writer->extras ? 32 : 11) + 64,
 					 TYPE_NAME,
 					 SIZE_HINT);
@@ -223,7 +229,7 @@ end_pack(PackWriter *writer)
 	append_varint(&head, writer->subjects);
 	append_varint(&head, writer->numbers);
 	append_varint(&head, writer->marks);
-	check_value_size(VARHDRSZ + (Size) head.len + writer->body.len, TYPE_NAME, SIZE_HINT);
+	check_hex_size((Size) head.len + writer->body.len, TYPE_NAME, SIZE_HINT);
 	result = palloc(VARHDRSZ + head.len + writer->body.len);
 	SET_VARSIZE(result, VARHDRSZ + head.len + writer->body.len);
 	memcpy(VARDATA(result), head.data, head.len);
@@ -343,10 +349,7 @@ room_for(PackState *state, Size bytes)
 	Size needed = offsetof(PackState, data) + state->used + bytes;
 
 	if (unlikely(needed > VARSIZE(state)))
-	{
-		check_value_size(needed, TYPE_NAME, SIZE_HINT);
-		state = grown_state(state, needed);
-	}
+		state = grown_state(state, needed, TYPE_NAME, SIZE_HINT);
 	return state;
 }
 
@@ -803,10 +806,15 @@ unite(const PackedJourney *journeys, uint64 count, Mark **marks, Size *capacity)
 			*marks = *marks == NULL ? palloc_extended(sizeof(Mark) * *capacity, MCXT_ALLOC_HUGE)
 									: repalloc_huge(*marks, sizeof(Mark) * *capacity);
 		}
+		CHECK_FOR_INTERRUPTS();
 		read_body(&reader, *marks + total, more, JOURNEY_UNIT(header), extras);
 		total += more;
-		if (total > MAX_MARKS_PER_JOURNEY)
+		/* Twice as many may wait, for they may be repetitions. */
+		if (total >= 2 * MAX_MARKS_PER_JOURNEY)
+		{
 			total = sort_marks(*marks, total);
+			check_mark_count(total);
+		}
 	}
 	return count > 1 ? sort_marks(*marks, total) : (int) total;
 }
@@ -877,6 +885,8 @@ checked_pack(const StringInfoData *bytes)
 	int				count;
 	int				unit = TIME_UNITS - 1;
 	bool			extras = false;
+	char		   *text;
+	char		   *last_text = NULL;
 	struct varlena *again;
 
 	open_pack_bytes(&pack, reader);
@@ -892,9 +902,13 @@ checked_pack(const StringInfoData *bytes)
 			broken(&reader);
 		unit = coarsest_unit(marks, count, unit);
 		extras |= any_extras(marks, count);
-		if (!key.is_number)
-			key.text = pnstrdup(key.text, key.length);
+		/* the text of the last key must live, but no longer: keys may say little that the last did not, and be many */
+		text = key.is_number ? NULL : pnstrdup(key.text, key.length);
+		key.text = text;
 		add_subject(&writer, &key, marks, count);
+		if (last_text != NULL)
+			pfree(last_text);
+		last_text = text;
 	}
 	again = (struct varlena *) DatumGetPointer(end_pack(&writer));
 	if (unit != pack.unit || extras != pack.extras || writer.subjects == 0 ||
@@ -914,7 +928,7 @@ revacct_pack_in(PG_FUNCTION_ARGS)
 Datum
 revacct_pack_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_pack_send, PG_GETARG_DATUM(0))));
+	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_pack_final, PG_GETARG_DATUM(0)), TYPE_NAME));
 }
 
 Datum
@@ -930,7 +944,8 @@ revacct_pack_send(PG_FUNCTION_ARGS)
 {
 	Datum pack = DirectFunctionCall1(revacct_pack_final, PG_GETARG_DATUM(0));
 
-	PG_RETURN_POINTER(PG_DETOAST_DATUM(pack));
+	/* a copy, for callers free what they are sent */
+	PG_RETURN_POINTER(PG_DETOAST_DATUM_COPY(pack));
 }
 
 /*

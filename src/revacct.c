@@ -190,30 +190,6 @@ unchanged_state(FunctionCallInfo fcinfo)
 	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 }
 
-/*
- * A state with room for needed bytes in all: the same one if it has it, else a copy of at least twice the size. The
- * length word is the capacity. nodeAgg copies a new state into the aggregate's memory and frees the old one.
- */
-void *
-grown_state(void *state, Size needed)
-{
-	Size  capacity = VARSIZE(state);
-	Size  old_capacity = capacity;
-	char *grown;
-
-	if (likely(needed <= capacity))
-		return state;
-	while (capacity < needed)
-		capacity = capacity < 64 ? 64 : capacity * 2;
-	if (capacity > MaxAllocSize)
-		capacity = MaxAllocSize;
-	grown = palloc(capacity);
-	memcpy(grown, state, old_capacity);
-	memset(grown + old_capacity, 0, capacity - old_capacity);
-	SET_VARSIZE(grown, capacity);
-	return grown;
-}
-
 /* Refuse to make a value beyond PostgreSQL's limit, with a way out. */
 void
 check_value_size(Size bytes, const char *type_name, const char *hint)
@@ -224,6 +200,43 @@ check_value_size(Size bytes, const char *type_name, const char *hint)
 				 errmsg("value of type %s would exceed 1 GB", type_name),
 				 errdetail("It would need %zu bytes.", bytes),
 				 errhint("%s", hint)));
+}
+
+/* Refuse what could not be written as hexadecimal digits, and so not be dumped. */
+void
+check_hex_size(Size bytes, const char *type_name, const char *hint)
+{
+	if (unlikely(HEX_BYTES(bytes) > MaxAllocSize))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of type %s would exceed 1 GB as text", type_name),
+				 errdetail("It has %zu bytes, each of which is two characters.", bytes),
+				 errhint("%s", hint)));
+}
+
+/*
+ * A state with room for needed bytes in all: the same one if it has it, else a copy of at least twice the size. The
+ * length word is the capacity. nodeAgg copies a new state into the aggregate's memory and frees the old one.
+ */
+void *
+grown_state(void *state, Size needed, const char *type_name, const char *hint)
+{
+	Size  capacity = VARSIZE(state);
+	Size  old_capacity = capacity;
+	char *grown;
+
+	if (likely(needed <= capacity))
+		return state;
+	check_value_size(needed, type_name, hint);
+	while (capacity < needed)
+		capacity = capacity < 64 ? 64 : capacity * 2;
+	if (capacity > MaxAllocSize)
+		capacity = MaxAllocSize;
+	grown = palloc(capacity);
+	memcpy(grown, state, old_capacity);
+	memset(grown + old_capacity, 0, capacity - old_capacity);
+	SET_VARSIZE(grown, capacity);
+	return grown;
 }
 
 /* Begin the rows of a set-returning function. */
@@ -368,11 +381,13 @@ hex_as_bytes(const char *text, const char *type_name)
 
 /* The text that stands for bytes: one for all settings, which bytea's own has not. */
 char *
-bytes_as_hex(Datum value)
+bytes_as_hex(Datum value, const char *type_name)
 {
 	bytea *bytes = DatumGetByteaPP(value);
-	char  *text = palloc(2 * (Size) VARSIZE_ANY_EXHDR(bytes) + 3);
+	char  *text;
 
+	check_hex_size(VARSIZE_ANY_EXHDR(bytes), type_name, "COPY takes it in binary form.");
+	text = palloc(HEX_BYTES(VARSIZE_ANY_EXHDR(bytes)));
 	text[0] = '\\';
 	text[1] = 'x';
 	text[2 + hex_encode(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), text + 2)] = '\0';

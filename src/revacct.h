@@ -41,6 +41,7 @@
 #define WORKING_BIT 0x80
 
 #define MAX_MARKS_PER_JOURNEY (1 << 20)
+#define HEX_BYTES(bytes) (2 * (Size) (bytes) + 3) /* \x, the digits and a 0 */
 #define MAX_MARK_ID 32767
 #define UNKNOWN_MARK 0
 
@@ -93,7 +94,7 @@ extern Datum			rounded_numeric(double value, int scale);
 extern Datum			rounded_ratio(int128 numerator, int128 denominator, int scale);
 extern StringInfoData	message_bytes(StringInfo message);
 extern StringInfoData	hex_as_bytes(const char *text, const char *type_name);
-extern char			   *bytes_as_hex(Datum value);
+extern char			   *bytes_as_hex(Datum value, const char *type_name);
 pg_noreturn extern void report_broken_bytes(const char *type_name, ByteSource source);
 pg_noreturn extern void report_newer_version(const char *type_name, int version);
 extern void				check_finite_instant(TimestampTz at, const char *what);
@@ -102,8 +103,9 @@ extern const char	   *parse_instant(const char *text, TimestampTz *at);
 extern Datum			bytes_as_varlena(const StringInfoData *bytes);
 extern void			   *own_state(FunctionCallInfo fcinfo);
 extern Datum			unchanged_state(FunctionCallInfo fcinfo);
-extern void			   *grown_state(void *state, Size needed);
+extern void			   *grown_state(void *state, Size needed, const char *type_name, const char *hint);
 extern void				check_value_size(Size bytes, const char *type_name, const char *hint);
+extern void				check_hex_size(Size bytes, const char *type_name, const char *hint);
 
 /*
  * A varlena argument's payload, detoasted only if it must be (short headers stay).

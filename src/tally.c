@@ -237,7 +237,10 @@ room_for_entry(const TallyType *type, Tally *tally)
 {
 	if (tally->waiting >= (uint32) ENTRIES_PER_BLOCK * Min(tally->block_count, MAX_WAITING_BLOCKS))
 		return settled_tally(type, tally);
-	return grown_state(tally, (char *) (tally_entries(tally) + tally->waiting + 1) - (char *) tally);
+	return grown_state(tally,
+					   (char *) (tally_entries(tally) + tally->waiting + 1) - (char *) tally,
+					   type->type_name,
+					   "Make several summaries, of definitions that say less.");
 }
 
 /* Refuse to mix summaries of wall time, business time, or both. */

@@ -344,7 +344,7 @@ checked_summary(const StringInfoData *bytes)
 Datum
 revacct_velocity_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_velocity_final, PG_GETARG_DATUM(0))));
+	PG_RETURN_CSTRING(bytes_as_hex(DirectFunctionCall1(revacct_velocity_final, PG_GETARG_DATUM(0)), TYPE_NAME));
 }
 
 Datum

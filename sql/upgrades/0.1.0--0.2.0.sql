@@ -31,7 +31,8 @@ BEGIN
                (SELECT pg_catalog.string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END, ', ') FROM pg_catalog.aclexplode(p.proacl) AS a WHERE a.grantee <> p.proowner) AS others
         FROM pg_catalog.pg_proc AS p
         WHERE p.proacl IS NOT NULL AND p.pronamespace = 'revacct'::pg_catalog.regnamespace
-          AND p.proname IN ('_in_maintenance', '_keep_to_owner', '_open_reading', '_close_reading', '_session_sees_all', '_my_party_numbers')
+          AND p.proname IN ('_in_maintenance', '_keep_to_owner', '_open_reading', '_close_reading', '_session_sees_all', '_is_still_granted', '_my_party_numbers',
+                            'definition_hash_extended')
     LOOP
         IF one.others IS NOT NULL THEN
             EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s', one.routine, one.others);

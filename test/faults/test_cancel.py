@@ -30,6 +30,8 @@ def run(statements):
 
 run(faults.DATA + faults.AGREED % dict(steward=database + '_steward', council=database + '_council', subjects=1500) + r"""
 CREATE TABLE long AS SELECT journey(1 + i % 9, '2025-01-01'::timestamptz + i * interval '1 second', i % 5) AS journey FROM generate_series(1, 1000000) AS i;
+CREATE TABLE hourly AS SELECT journey(1 + i % 2, '1900-01-01'::timestamptz + i * interval '1 hour') AS journey FROM generate_series(1, 1000000) AS i;
+CREATE TABLE monthly AS SELECT lifecycle('monthly', stages => ARRAY(SELECT 'stage ' || i FROM generate_series(1, 64) AS i), within => '30 minutes', step_within => ARRAY(SELECT interval '1 month' FROM generate_series(1, 64)), time_zone => 'Europe/Berlin') AS lifecycle;
 CREATE TABLE wanted AS SELECT array_agg(100000 + i) AS marks FROM generate_series(1, 300000) AS i;
 CREATE TABLE curve AS SELECT stage_velocity(journey, lifecycle('one', stages => '{a}', won => 'w'), '2200-01-01') AS summary FROM (SELECT journey FROM timed LIMIT 4000) AS t;
 CREATE TABLE curves AS SELECT array_agg(summary) AS summaries FROM curve, generate_series(1, 1000);
@@ -38,6 +40,7 @@ CREATE TABLE curves AS SELECT array_agg(summary) AS summaries FROM curve, genera
 LONG_CALLS = {
     'the first of many marks': "SELECT _first_at(journey, marks) FROM long, wanted",
     'the last of many marks': "SELECT _last_value(journey, marks) FROM long, wanted",
+    'a window for each of many steps, by the rules of a time zone': "SELECT funnel_conversion(journey, lifecycle, '2100-01-01') FROM hourly, monthly",
     'a thousand curves compared': "SELECT log_rank(summaries, 'a') FROM curves",
     'all the years of a calendar': "SELECT count(*) FROM open_intervals(business_calendar('o', 'Europe/Berlin', '{mon-sun 00:00-00:01 00:02-00:03 00:04-00:05 00:06-00:07 00:08-00:09 00:10-00:11 00:12-00:13 00:14-00:15 00:16-00:17}'), '0001-01-01', '290000-01-01')",
 }

@@ -110,6 +110,18 @@ else:
         right_after(session, '%s in too little address space' % name)
         session.close()
 
+    # Each key of such a pack repeats the last one and says one letter more.
+    KEYS = 20000
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    pack = b'\x29' + varint(KEYS) + varint(0) + varint(KEYS) + b''.join(varint(n) + b'\x01a\x01\x21\x01' for n in range(KEYS))
+    session = session_of()
+    session.run("SELECT subject_count('\\x%s'::journey_pack);" % (b'\x29' + varint(1) + varint(0) + varint(1) + b'\x00\x01a\x01\x21\x01').hex())
+    with open('/proc/%d/statm' % session.pid) as file:
+        limit(session, 'as', int(file.read().split()[0]) * os.sysconf('SC_PAGE_SIZE') + (40 << 20))
+    tap.eq(session.run("SELECT subject_count('\\x%s'::journey_pack);" % pack.hex()), [str(KEYS)], 'a pack is read in some times its size, however long its keys are')
+    session.close()
+
 # ---- disk ------------------------------------------------------------------------------------------------------------------------------------------------
 
 

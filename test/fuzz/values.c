@@ -409,6 +409,8 @@ check_value(const TypeInfo *type, Datum value)
 	bytea *sent = SendFunctionCall(fresh(&type->send), value);
 	Datum  from_sent = received(type, (uint8 *) VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
 
+	/* callers free what they are sent */
+	law((void *) sent != DatumGetPointer(value), "%s: what is sent is the value itself", type->name);
 	law(same_bytes(value, from_text), "%s: text reads back to other bytes: %s", type->name, text);
 	law(same_bytes(value, from_sent), "%s: what is sent is received as other bytes", type->name);
 	law(strcmp(text, OutputFunctionCall(fresh(&type->out), from_text)) == 0, "%s: another text", type->name);

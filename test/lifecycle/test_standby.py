@@ -147,7 +147,7 @@ for year in primary.run('company', "SELECT substring(inhrelid::regclass::text FR
 primary.run('company', 'DROP PUBLICATION everything;\nCREATE PUBLICATION ours FOR TABLES IN SCHEMA revacct_data;')
 # within one cluster CREATE SUBSCRIPTION would wait for itself
 primary.run('company', "SELECT pg_create_logical_replication_slot('subscriber', 'pgoutput');")
-primary.run('subscriber', "CREATE SUBSCRIPTION ours CONNECTION 'host=%s port=%s user=postgres dbname=company' PUBLICATION ours WITH (slot_name = 'subscriber', create_slot = false);" % (primary.environment['PGHOST'], primary.environment['PGPORT']))
+primary.run('subscriber', "CREATE SUBSCRIPTION ours CONNECTION 'host=%s port=%s user=postgres dbname=company' PUBLICATION ours WITH (slot_name = 'subscriber', create_slot = false, binary = true);" % (primary.environment['PGHOST'], primary.environment['PGPORT']))
 
 
 def synchronized():

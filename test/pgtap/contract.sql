@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 BEGIN;
 SET search_path = public, revacct;
 SET LOCAL timezone = 'UTC';
-SELECT plan(77);
+SELECT plan(94);
 \ir shared/states.sql
 
 CREATE TEMP TABLE before AS
@@ -36,6 +36,33 @@ SELECT ok(_pack_combine(NULL, p)::text = p::text AND _pack_combine(p, NULL)::tex
 SELECT ok(_funnel_add_summary(NULL, f)::text = f::text AND _funnel_add_summary(f, NULL)::text = f::text AND _funnel_add_journey(f, NULL, NULL, NULL)::text = f::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND f IS NOT NULL ORDER BY kind;
 SELECT ok(_velocity_add_summary(NULL, v)::text = v::text AND _velocity_add_summary(v, NULL)::text = v::text AND _velocity_add_journey(v, NULL, NULL, NULL)::text = v::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND v IS NOT NULL ORDER BY kind;
 SELECT ok(_breach_add_summary(NULL, b)::text = b::text AND _breach_add_summary(b, NULL)::text = b::text AND _breach_add_journey(b, NULL, NULL, NULL)::text = b::text AND _breach_add_pack(b, NULL, NULL, NULL)::text = b::text, 'NULL adds nothing, ' || kind) FROM states WHERE half = 1 AND b IS NOT NULL ORDER BY kind;
+
+-- Callers free what a send function returns: arrays, rows and binary replication do. Of each type a small and a large value, as stored.
+CREATE FUNCTION pg_temp.sent(kind text, literal text, send text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE good boolean;
+BEGIN
+    EXECUTE format('CREATE TEMP TABLE sent AS SELECT %L::%s AS v', literal, kind);
+    EXECUTE format('SELECT position(%1$s(v) IN array_send(ARRAY[v, v])) > 0 AND position(%1$s(v) IN record_send(ROW(v, v))) > 0 AND %1$s(v) = %1$s(v) FROM sent', send) INTO good;
+    DROP TABLE sent;
+    RETURN good;
+END $$;
+CREATE TEMP VIEW sendable AS
+SELECT v.kind, size, CASE size WHEN 'small' THEN v.small ELSE v.large END AS literal
+FROM defined, (SELECT funnel_conversion(j, l, as_of) AS f, stage_velocity(j, l, as_of) AS v, journey_pack(subject, j) AS p, rollup(j) AS j FROM journeys, defined) AS many,
+     (SELECT funnel_conversion(j, l, as_of) AS f, stage_velocity(j, l, as_of) AS v, journey_pack(7, j) AS p, j FROM (SELECT '{1@2025-01-01T00:00:00Z}'::journey AS j) AS t, defined GROUP BY j) AS one,
+     LATERAL (VALUES ('lifecycle', lifecycle('l', stages => '{a}')::text, lifecycle('l', stages => ARRAY(SELECT 'stage ' || i FROM generate_series(1, 60) i))::text),
+                     ('business_calendar', business_calendar('o', 'UTC', '{mon 09:00-17:00}')::text, business_calendar('o', 'UTC', '{mon 09:00-17:00}', holidays => ARRAY(SELECT '2025-01-01'::date + 7 * i FROM generate_series(1, 200) i))::text),
+                     ('sla', sla('s', start => '{a}', stop => '{b}', target => '1 hour')::text, sla('s', start => ARRAY(SELECT 'mark ' || i FROM generate_series(1, 60) i), stop => '{b}', target => '1 hour')::text),
+                     ('journey', one.j::text, many.j::text), ('journey_pack', one.p::text, many.p::text), ('funnel_summary', one.f::text, many.f::text), ('velocity_summary', one.v::text, many.v::text),
+                     ('breach_summary', (SELECT sla_breach(t.j, sla('s', start => '{a}', stop => '{b}', target => '1 hour'), as_of) FROM (SELECT '{1@2025-01-01T00:00:00Z}'::journey AS j) AS t)::text, (SELECT b::text FROM truth WHERE kind = 'clocks'))) AS v (kind, small, large),
+     unnest('{small, large}'::text[]) AS size;
+SELECT ok(pg_temp.sent(kind, literal, (SELECT t.typsend::regproc::text FROM pg_type AS t WHERE t.oid = kind::regtype)), 'sent in arrays and rows: a ' || size || ' ' || kind) FROM sendable ORDER BY kind, size;
+
+CREATE TEMP TABLE dealt (n int, l lifecycle, c business_calendar, s sla) PARTITION BY HASH (l, c, s);
+CREATE TEMP TABLE dealt_0 PARTITION OF dealt FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TEMP TABLE dealt_1 PARTITION OF dealt FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO dealt SELECT n, lifecycle('l' || n, stages => '{a}'), business_calendar('o', 'UTC', '{mon 09:00-17:00}'), sla('s', start => '{a}', stop => '{b}', target => '1 hour') FROM generate_series(1, 50) n;
+SELECT is((SELECT ARRAY[count(DISTINCT tableoid), count(*)] FROM dealt) || (SELECT count(*) FROM dealt WHERE l = lifecycle('l7', stages => '{a}')), '{2, 50, 1}', 'definitions can be keys of hash partitions');
 
 -- States kept in a table can be read like finished values
 CREATE TABLE kept AS SELECT _journey_add_mark(_journey_add_mark(NULL, 2, '2025-01-02'), 1, '2025-01-01') AS j;

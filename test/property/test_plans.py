@@ -171,7 +171,7 @@ DEBUG_PARALLEL = "debug_parallel_query" if int(answers[q_version][0][0]) >= 1600
 have_jit = answers[q_jit] == [["t"]]
 extension_aggregates = {r[0] for r in answers[q_aggregates]}
 
-DEFAULTS = {"max_parallel_workers_per_gather": 0, "parallel_setup_cost": 0, "parallel_tuple_cost": 0, "min_parallel_table_scan_size": 0,
+DEFAULTS = {"max_parallel_workers": 8, "max_parallel_workers_per_gather": 0, "parallel_setup_cost": 0, "parallel_tuple_cost": 0, "min_parallel_table_scan_size": 0,
             "parallel_leader_participation": "on", "enable_hashagg": "on", "enable_sort": "on",
             "work_mem": "'1GB'", "hash_mem_multiplier": 1, "cpu_tuple_cost": 0.01,
             "enable_partitionwise_aggregate": "off", "jit": "off", "jit_above_cost": 0, "jit_inline_above_cost": 0, "jit_optimize_above_cost": 0,
@@ -243,6 +243,10 @@ def serial(plan, key):
     return "parallel" if "Gather" in plan else None
 
 
+# Sessions of this test take workers from each other now and then; most plans must have had as many as they were planned for.
+gathered, all_launched = Counter(), Counter()
+
+
 def in_parallel(n):
     def judge(plan, key):
         if "Gather" not in plan or "Partial " not in plan or "Finalize " not in plan:
@@ -250,6 +254,8 @@ def in_parallel(n):
         if "Workers Planned: %d" % n not in plan:
             return "not planned for %d workers" % n
         launched = re.search(r"Workers Launched: (\d+)", plan)
+        all_launched[n] += launched is not None and int(launched[1]) == n
+        gathered[n] += 1
         return None if launched and int(launched[1]) else "no worker was launched"
     return judge
 
@@ -509,6 +515,8 @@ for aggregate in AGGREGATES:
     tap.none(byte_wrong[aggregate.title], "%s: one answer from every plan" % aggregate.title, compared[aggregate.title])
 for way in plans:
     tap.none(plan_wrong[way], "EXPLAIN, %s: every plan was what it was meant to be" % way, plans[way])
+for n in sorted(gathered):
+    tap.ok(2 * all_launched[n] > gathered[n], "most plans for %d workers had them all" % n, "%d of %d" % (all_launched[n], gathered[n]))
 if not have_jit:
     tap.skip("compiled expressions give the same answers", "this server has no JIT provider")
 empty = ["%s by %s: %s" % (*which, answer) for which, (answer, _) in reference.items() if not re.fullmatch(r"[0-9a-f]{32} [1-9]\d* [1-9]\d* t", answer)]
