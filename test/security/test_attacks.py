@@ -150,7 +150,9 @@ tap.eq(run('rita', 'SELECT DISTINCT subject_key FROM event_log ORDER BY 1'), ['m
 tap.eq(loot(), [], 'and nobody has attacked yet')
 ALL = stored()
 VIEWS = run('root', "SELECT relname FROM pg_class WHERE relnamespace = 'revacct'::regnamespace AND relkind = 'v' ORDER BY 1")
-HIDING = ('event_log', 'exceptions', 'funnel', 'stage_velocity', 'sla_results', 'sla_status', 'rejected_facts', 'source_conflicts')
+# The model is open to every level, and so is what was published; every other view hides rows, a new one too until it is put here.
+OPEN_VIEWS = 'awaiting_my_signoff change_contents decided_changes glossary metric_catalog model_history open_changes ownership published_figures'.split()
+HIDING = [view for view in VIEWS if view not in OPEN_VIEWS]
 
 
 # ---- the catalogs ---------------------------------------------------------------------------------------------------
