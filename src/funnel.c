@@ -663,9 +663,8 @@ scaled_amount(Numeric amount)
 				 errdetail("The amount is %s.",
 						   DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(amount)))),
 				 errhint("Round it to the currency's smallest unit.")));
-	if (DatumGetBool(DirectFunctionCall2(numeric_gt,
-										 DirectFunctionCall1(numeric_abs, whole),
-										 NumericGetDatum(int64_to_numeric(PG_INT64_MAX)))))
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt, whole, NumericGetDatum(int64_to_numeric(PG_INT64_MAX)))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_lt, whole, NumericGetDatum(int64_to_numeric(PG_INT64_MIN)))))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("an amount is out of range"),
