@@ -771,9 +771,11 @@ for who, each, may in (('nobody', 3, ('00000',)), ('rita', 2, ('00000',)), ('lol
     script = ['SET statement_timeout = 5000', "SET client_min_messages = warning"] + [c for call in calls(each) for c in ('BEGIN', call, 'ROLLBACK')]
     said, everything = session(who, script)
     states = collections.Counter(s.state for s in said[3::3])
-    bad = [(s.state, c[:300]) for c, s in zip(script, said) if s.state in ('XX000', 'XX001', 'XX002', '57P01', '08006', '53200', '57014') or s.state.startswith('58') or
+    bad = [(s.state, c[:300]) for c, s in zip(script, said) if s.state in ('XX000', 'XX001', 'XX002', '57P01', '08006', '53200') or s.state.startswith('58') or
            # SQL that a function puts together is well-formed; these two take SQL, or what is no relation
-           (s.state == '42601' and '_make_mapping_view' not in c and '_demand_own' not in c)]
+           (s.state == '42601' and '_make_mapping_view' not in c and '_demand_own' not in c) or
+           # and nothing takes long, but to look for each of very many names in a very long text, as this one is asked
+           (s.state == '57014' and '_make_mapping_view' not in c)]
     tap.ok(not bad and (who == 'lola' or 'SECRET' not in everything) and len(states) > 8,
         '%s: whatever is called with whatever (%d calls) fails as it should, and tells nothing' % (who, len(script) // 3), *bad[:6], *lines(everything, 'SECRET')[:5], states)
 tap.ok(run('root', 'SELECT pg_postmaster_start_time() < now()') == ['t'] and not broken(), 'the server has not noticed')
